@@ -1,0 +1,146 @@
+"""The shop's side of the contract: which products there are, and which pictures they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.core.files.base import File
+from django.db import models
+from django.utils.module_loading import import_string
+
+from visual_search import conf
+from visual_search.exceptions import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class ProductImage:
+    """One picture of a product.
+
+    `key` names the picture within its product and never changes; `file` opens as bytes and has a `url`.
+    """
+
+    key: str
+    file: File | models.fields.files.FieldFile
+    alt: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", str(self.key))
+
+    @property
+    def url(self) -> str:
+        """Return the address of the picture, or "" where its storage has none."""
+        try:
+            return self.file.url  # type: ignore[union-attr]
+        except (AttributeError, ValueError, NotImplementedError):
+            return ""
+
+
+class Catalog:
+    """What visual search has to know about a shop.
+
+    The default serves a product model with one image field or more. Subclass it, name the class in
+    `VISUAL_SEARCH["CATALOG"]`, and override what differs.
+    """
+
+    image_models: ClassVar[Mapping[str, str]] = {}
+    """Models other than the product whose rows are its pictures: {"app.Model": attribute holding the product's key}."""
+
+    image_fields: ClassVar[Iterable[str] | None] = None
+    """Fields of the product model that hold pictures; None finds every ImageField."""
+
+    filters: ClassVar[Mapping[str, str]] = {}
+    """Filters that the API offers: {query parameter: ORM lookup}, as {"category": "category__slug"}."""
+
+    def products(self, request: Any = None) -> models.QuerySet[Any]:
+        """Return the products that may be shown: the one gate that every result passes, in SQL."""
+        return product_model()._default_manager.all()
+
+    def images(self, product: Any) -> Iterator[ProductImage]:
+        """Yield the product's pictures, the best one first. Yield nothing where there are none."""
+        for name in self.image_field_names():
+            if file := getattr(product, name):
+                yield ProductImage(key=name, file=file, alt=self.title(product))
+
+    def concerns(self, instance: models.Model) -> Iterable[Any]:
+        """Return the keys of the products whose pictures a save or delete of `instance` may change."""
+        if isinstance(instance, product_model()):
+            return [instance.pk]
+        for label, attribute in self.image_models.items():
+            if isinstance(instance, apps.get_model(label)):
+                key: Any = instance
+                for step in attribute.split("__"):
+                    key = getattr(key, step, None)
+                return [] if key is None else [key]
+        return []
+
+    def title(self, product: Any) -> str:
+        """Return the name of the product as a customer reads it."""
+        return str(product)
+
+    def url(self, product: Any) -> str:
+        """Return the address of the product's page, or ""."""
+        find = getattr(product, "get_absolute_url", None)
+        return find() if find else ""
+
+    def price(self, product: Any) -> Decimal | str | None:
+        """Return the price that holds now, or None."""
+        return getattr(product, "price", None)
+
+    def brand(self, product: Any) -> str:
+        """Return the brand's name, or ""."""
+        return str(getattr(product, "brand", "") or "")
+
+    def category(self, product: Any) -> str:
+        """Return the category's name, or ""."""
+        return str(getattr(product, "category", "") or "")
+
+    def thumbnail(self, product: Any) -> str:
+        """Return the address of a small picture of the product, or ""."""
+        first = next(iter(self.images(product)), None)
+        return first.url if first else ""
+
+    def serialize(self, product: Any) -> dict[str, Any]:
+        """Return what the API says about the product, as JSON can hold it."""
+        price = self.price(product)
+        return {
+            "id": product.pk if isinstance(product.pk, int) else str(product.pk),
+            "title": self.title(product),
+            "url": self.url(product),
+            "price": None if price is None else str(price),
+            "brand": self.brand(product),
+            "category": self.category(product),
+            "thumbnail": self.thumbnail(product),
+        }
+
+    def image_field_names(self) -> list[str]:
+        """Return the product's own image fields: a save that touches none of them queues nothing."""
+        if self.image_fields is not None:
+            return list(self.image_fields)
+        fields = product_model()._meta.get_fields()
+        return [field.name for field in fields if isinstance(field, models.ImageField)]
+
+
+def product_model() -> type[models.Model]:
+    """Return the shop's product model; raise ConfigurationError where the setting doesn't name one."""
+    label = conf.settings.PRODUCT_MODEL
+    try:
+        return apps.get_model(label, require_ready=False)
+    except (LookupError, ValueError) as error:
+        raise ConfigurationError(
+            f"VISUAL_SEARCH['PRODUCT_MODEL'] is {label!r}, which is no installed model: "
+            'write it as "app_label.Model".'
+        ) from error
+
+
+def current() -> Catalog:
+    """Return the catalog that VISUAL_SEARCH["CATALOG"] names; raise ConfigurationError where it can't be imported."""
+    path = conf.settings.CATALOG
+    try:
+        kind = import_string(path)
+    except ImportError as error:
+        raise ConfigurationError(f"VISUAL_SEARCH['CATALOG'] is {path!r}, which can't be imported: {error}") from error
+    return kind()

@@ -1,0 +1,178 @@
+"""System checks: what is wrong with the set-up, and what to do about it. Ids are never reused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.core.exceptions import FieldDoesNotExist
+from django.db import connections, models
+
+from visual_search import catalog, conf
+from visual_search.encoders import registry
+from visual_search.exceptions import ConfigurationError, VisualSearchError
+
+LEAST_PGVECTOR = (0, 8, 4)
+
+# Types of the keys whose type alone can be wrong; the others have a check of their own.
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "PRODUCT_MODEL": str,
+    "PRODUCT_MIGRATION": str,
+    "CATALOG": str,
+    "DEVICE": str,
+    "BATCH_SIZE": int,
+    "QUEUE": str,
+    "DATABASE": str,
+    "EF_SEARCH": int,
+    "UPLOAD_MAX_BYTES": int,
+    "UPLOAD_MAX_PIXELS": int,
+    "MAX_LIMIT": int,
+    "API_RATES": dict,
+    "RECORD_EVENTS": bool,
+    "EVENT_RETENTION_DAYS": int,
+}
+
+
+def register() -> None:
+    """Register every check with Django."""
+    for check in (check_keys, check_values, check_product_model, check_catalog, check_encoders, check_engine):
+        checks.register(check, checks.Tags.compatibility)
+    checks.register(check_extension, checks.Tags.database)
+
+
+def _problem(kind: type[checks.CheckMessage], message: str, hint: str, number: str) -> checks.CheckMessage:
+    return kind(message, hint=hint, obj="settings.VISUAL_SEARCH", id=f"visual_search.{number}")
+
+
+def check_keys(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E001: a key that is no setting."""
+    known = conf.names()
+    problems = []
+    for key in conf.chosen():
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
+            problems.append(_problem(checks.Error, f"Unknown key {key!r}.", hint, "E001"))
+    return problems
+
+
+def check_values(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E002: a value of the wrong type, or out of range."""
+    problems = []
+    for key, value in conf.chosen().items():
+        kind = _TYPES.get(key)
+        if kind is None:
+            continue
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            name = kind.__name__ if isinstance(kind, type) else str(kind)
+            problems.append(_problem(checks.Error, f"{key} is {value!r}.", f"Give a value of type {name}.", "E002"))
+        elif kind is int and value < 1:
+            problems.append(_problem(checks.Error, f"{key} is {value}.", "Give 1 or more.", "E002"))
+        elif key == "EF_SEARCH" and value > 1000:
+            problems.append(_problem(checks.Error, f"{key} is {value}.", "pgvector allows 1 to 1000.", "E002"))
+    return problems
+
+
+def check_product_model(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E003: PRODUCT_MODEL names no installed model."""
+    try:
+        catalog.product_model()
+    except ConfigurationError:
+        label = conf.settings.PRODUCT_MODEL
+        names = [model._meta.label for model in apps.get_models() if not model._meta.auto_created]
+        close = difflib.get_close_matches(str(label), names, n=1) if label else []
+        hint = f"Did you mean {close[0]!r}?" if close else 'Set it to your product model, as "catalogue.Product".'
+        found = f"PRODUCT_MODEL is {label!r}, which is no installed model." if label else "PRODUCT_MODEL is not set."
+        return [_problem(checks.Error, found, hint, "E003")]
+    return []
+
+
+def check_catalog(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E004-E006: the catalog can't be imported, names unknown models, or finds no image field."""
+    try:
+        product = catalog.product_model()
+    except ConfigurationError:
+        return []
+    try:
+        shop = catalog.current()
+    except ConfigurationError as error:
+        return [_problem(checks.Error, str(error), "Give the dotted path of a visual_search.Catalog.", "E004")]
+    if not isinstance(shop, catalog.Catalog):
+        found = f"CATALOG is {conf.settings.CATALOG!r}, which is no visual_search.Catalog."
+        return [_problem(checks.Error, found, "Subclass visual_search.Catalog.", "E004")]
+    problems = []
+    for label, attribute in shop.image_models.items():
+        if hint := _image_model_hint(label, attribute):
+            message = f"{type(shop).__name__}.image_models names {label!r}: {attribute!r}."
+            problems.append(_problem(checks.Error, message, hint, "E005"))
+    if type(shop).images is catalog.Catalog.images and not shop.image_field_names():
+        message = f"{product._meta.label} has no ImageField, and {conf.settings.CATALOG} does not say where images are."
+        hint = "Write a visual_search.Catalog with image_models and images(), and name it in CATALOG."
+        problems.append(_problem(checks.Error, message, hint, "E006"))
+    return problems
+
+
+def _image_model_hint(label: str, attribute: str) -> str:
+    try:
+        model = apps.get_model(label)
+    except (LookupError, ValueError):
+        return 'There is no such model: write it as "app_label.Model".'
+    first = attribute.split("__")[0]
+    try:
+        model._meta.get_field(first)
+    except FieldDoesNotExist:
+        if not any(isinstance(field, models.ForeignKey) and field.attname == first for field in model._meta.fields):
+            return f"{label} has no attribute {first!r}: name the one that holds the product's key."
+    return ""
+
+
+def check_encoders(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E007: an encoder that nobody knows."""
+    specs = conf.settings.ENCODERS
+    if isinstance(specs, str) or not isinstance(specs, Sequence) or not specs:
+        return [_problem(checks.Error, f"ENCODERS is {specs!r}.", 'Give a list, as ["efficientnet_lite0"].', "E007")]
+    problems = []
+    for spec in specs:
+        try:
+            registry.validate(spec)
+        except VisualSearchError as error:
+            problems.append(_problem(checks.Error, str(error), "Correct the name in ENCODERS.", "E007"))
+    return problems
+
+
+def check_engine(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E008: the database alias is unknown, or no Postgres."""
+    alias = conf.settings.DATABASE
+    if alias not in connections:
+        known = ", ".join(repr(name) for name in connections)
+        return [_problem(checks.Error, f"DATABASE is {alias!r}.", f"DATABASES has {known}.", "E008")]
+    if connections[alias].vendor != "postgresql":
+        message = f"Database {alias!r} is {connections[alias].vendor}, and visual search needs PostgreSQL."
+        hint = "Use django.db.backends.postgresql (psycopg 3) with pgvector; see the README for an embedded one."
+        return [_problem(checks.Error, message, hint, "E008")]
+    return []
+
+
+def check_extension(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E010: pgvector is missing, or older than 0.8.4 (which mended index corruption and a data leak)."""
+    alias = conf.settings.DATABASE
+    if not databases or alias not in databases or check_engine():
+        return []
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+        row = cursor.fetchone()
+        if row is None:
+            cursor.execute("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
+            row = cursor.fetchone()
+            if row is None:
+                hint = "Install pgvector 0.8.4 or newer on the server (on Debian from the PostgreSQL project's packages)."
+                return [_problem(checks.Error, f"Database {alias!r} has no pgvector.", hint, "E010")]
+    found = tuple(int(part) for part in row[0].split(".")[:3])
+    if found < LEAST_PGVECTOR:
+        least = ".".join(map(str, LEAST_PGVECTOR))
+        hint = f"Install pgvector {least} or newer, then run as superuser: ALTER EXTENSION vector UPDATE;"
+        return [_problem(checks.Error, f"Database {alias!r} has pgvector {row[0]}.", hint, "E010")]
+    return []

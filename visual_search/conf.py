@@ -1,0 +1,83 @@
+"""The settings of visual search: `settings.VISUAL_SEARCH`, one dict, read live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+
+if TYPE_CHECKING:
+    EncoderSpec = str | Mapping[str, Any]
+
+
+class Settings:
+    """Defaults of `settings.VISUAL_SEARCH`; every attribute here is a documented key.
+
+    A value is looked up in Django's settings each time, so `override_settings` works and nothing is cached.
+    """
+
+    PRODUCT_MODEL: str = ""
+    """The shop's product model, "app_label.Model". Set it before the first migrate, like AUTH_USER_MODEL."""
+
+    PRODUCT_MIGRATION: str = "__first__"
+    """Name of the migration that creates the product model, where that isn't its app's first."""
+
+    CATALOG: str = "visual_search.catalog.Catalog"
+    """Dotted path of the `Catalog` that says which products and images there are."""
+
+    ENCODERS: Sequence[EncoderSpec] = ("efficientnet_lite0",)
+    """Encoders of a new index: names ("timm:resnet50") or dicts with "name", "weights", "sha256", "size"."""
+
+    METRIC: str = "cosine"
+    """Metric of a new index."""
+
+    DEVICE: str = "auto"
+    """Where encoders run: "auto" (CUDA when there), "cpu", "cuda", "cuda:1"."""
+
+    BATCH_SIZE: int = 32
+    """Pictures encoded at once."""
+
+    QUEUE: str = "visual_search"
+    """Celery queue of the worker."""
+
+    DATABASE: str = "default"
+    """Database alias that holds products and embeddings."""
+
+    EF_SEARCH: int = 100
+    """Least `hnsw.ef_search` of a query: more finds more, and takes longer."""
+
+    UPLOAD_MAX_BYTES: int = 10 * 2**20
+    """Largest photo that a customer may send, in bytes."""
+
+    UPLOAD_MAX_PIXELS: int = 25_000_000
+    """Largest photo that a customer may send, in pixels."""
+
+    MAX_LIMIT: int = 48
+    """Most results that one API request may ask for."""
+
+    API_RATES: Mapping[str, str] = {"visual_search": "120/min", "visual_search_upload": "20/min"}
+    """Throttle rates by scope; REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] wins where it names the scope."""
+
+    RECORD_EVENTS: bool = True
+    """Record what kind of search was made and what was clicked (never a photo) for the analytics page."""
+
+    EVENT_RETENTION_DAYS: int = 90
+    """Days after which `manage.py visual_search prune` deletes recorded searches."""
+
+    def __getattribute__(self, name: str) -> Any:
+        chosen = getattr(django_settings, "VISUAL_SEARCH", None) or {}
+        return chosen[name] if name in chosen else object.__getattribute__(self, name)
+
+
+settings = Settings()
+
+
+def names() -> list[str]:
+    """Return the known keys, in the order of their documentation."""
+    return [name for name in vars(Settings) if name.isupper()]
+
+
+def chosen() -> Mapping[str, Any]:
+    """Return what the project set."""
+    return getattr(django_settings, "VISUAL_SEARCH", None) or {}

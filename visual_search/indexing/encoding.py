@@ -1,0 +1,26 @@
+"""The worker's way through the encoder: decode ahead, encode full batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from visual_search import conf
+from visual_search.encoders import base, pipeline
+from visual_search.exceptions import BadImage
+from visual_search.images import limits, pool
+
+
+@lru_cache(maxsize=1)
+def decoder() -> pool.Decoder:
+    """Return the process's decoder: children that can be killed, started when the first picture comes."""
+    return pool.Decoder()
+
+
+def encode(encoder: base.Encoder, sources: Sequence[bytes]) -> list[base.Features | BadImage]:
+    """Return for each of `sources`, in order, its raw features (float32 [d]) or what was wrong with it."""
+    return list(
+        pipeline.encode_many(
+            encoder, sources, decoder=decoder(), limits=limits.CATALOGUE, batch_size=conf.settings.BATCH_SIZE
+        )
+    )

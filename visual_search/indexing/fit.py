@@ -1,0 +1,141 @@
+"""Fit the means and projections of a new index on a sample of the catalogue, and freeze them."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from django.db import connections, transaction
+from django.db.models import Sum
+
+from visual_search import conf
+from visual_search.encoders import base, joined, parts
+from visual_search.indexing import encoding, pictures
+from visual_search.models import FitSample, IndexArrays, QueuedProduct, SearchIndex
+
+PICTURES = 5_000
+"""Pictures that are enough: the mean and 256 axes of more don't differ measurably."""
+
+SAMPLED_AT_ONCE = 16
+
+
+def run(deadline: float) -> bool:
+    """Carry on with the fit of an index that needs one, until `deadline`; return whether there was anything to do.
+
+    Samples are rows, so a fit that is stopped goes on where it was. Only one process fits: the others find the lock
+    taken, and have other work or none.
+    """
+    index = _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None).order_by("id").first()
+    if index is None:
+        return False
+    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    candidates = _candidates(index)
+    for start in range(0, len(candidates), SAMPLED_AT_ONCE):
+        if not _sample(index, encoder, candidates[start : start + SAMPLED_AT_ONCE]):
+            return False
+        if _count(index) >= PICTURES:
+            break
+        if time.monotonic() >= deadline:
+            return True
+    return _freeze(index, encoder)
+
+
+def sampled(index: SearchIndex, products: Iterable[Any]) -> dict[str, base.Features]:
+    """Return the raw features that the fit left of pictures of `products`, by the SHA-256 of their bytes."""
+    features: dict[str, base.Features] = {}
+    if index.state == SearchIndex.State.BUILDING:
+        for sample in _samples(index).filter(product_id__in=list(products)):
+            sums, rows = _unpack(sample.features)
+            features |= dict(zip(sums, rows, strict=True))
+    return features
+
+
+def forget(index: SearchIndex) -> None:
+    """Delete the samples of `index`: it is filled."""
+    _samples(index).delete()
+
+
+def _candidates(index: SearchIndex) -> list[Any]:
+    """Return queued products that are not sampled yet, in an order that has nothing to do with their age."""
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT product_id FROM {QueuedProduct._meta.db_table} queue WHERE index_id = %s AND NOT EXISTS (
+                SELECT 1 FROM {FitSample._meta.db_table} sample
+                WHERE sample.index_id = queue.index_id AND sample.product_id = queue.product_id)
+            ORDER BY md5(product_id::text) LIMIT %s
+            """,
+            [index.pk, PICTURES],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _sample(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> bool:
+    with transaction.atomic(conf.settings.DATABASE):
+        if not _locked(index):
+            return False
+        taken = [picture for picture in pictures.read(pictures.load(keys).values()) if picture.error is None]
+        outcomes = encoding.encode(encoder, [picture.data for picture in taken])
+        good = [(p, o) for p, o in zip(taken, outcomes, strict=True) if isinstance(o, np.ndarray)]
+        FitSample.objects.using(conf.settings.DATABASE).bulk_create(
+            [_packed(index, key, [pair for pair in good if pair[0].product == key]) for key in keys],
+            ignore_conflicts=True,
+        )
+    return True
+
+
+def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
+    with transaction.atomic(conf.settings.DATABASE):
+        if not _locked(index):
+            return False
+        if not _indexes().filter(pk=index.pk, fitted_on=None).exists():
+            return True
+        features = [_unpack(sample.features)[1] for sample in _samples(index).filter(pictures__gt=0).iterator()]
+        every = np.vstack([*features, np.zeros((0, encoder.dimensions), np.float32)])
+        transforms = [parts.fit(piece) for piece in parts.split(every, encoder.parts)]
+        IndexArrays.objects.using(conf.settings.DATABASE).create(index=index, transforms=parts.save(transforms))
+        shares = parts.equal_shares(len(transforms))
+        _indexes().filter(pk=index.pk).update(
+            fitted_on=len(every),
+            fingerprint=encoder.fingerprint,
+            dimensions=sum(transform.dimensions for transform in transforms),
+            parts=[
+                {"name": each.name, "dimensions": transform.dimensions, "share": share}
+                for each, transform, share in zip(encoder.encoders, transforms, shares, strict=True)
+            ],
+        )
+    return True
+
+
+def _locked(index: SearchIndex) -> bool:
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('visual_search.fit'), %s)", [index.pk])
+        return cursor.fetchone()[0]
+
+
+def _count(index: SearchIndex) -> int:
+    return _samples(index).aggregate(total=Sum("pictures"))["total"] or 0
+
+
+def _packed(index: SearchIndex, product: Any, pairs: Sequence[tuple[pictures.Picture, base.Features]]) -> FitSample:
+    buffer = io.BytesIO()
+    sums = np.array([picture.sha256 for picture, _ in pairs], dtype="U64")
+    features = np.array([outcome for _, outcome in pairs], dtype=np.float32)
+    np.savez(buffer, sums=sums, features=features)
+    return FitSample(index=index, product_id=product, pictures=len(pairs), features=buffer.getvalue())
+
+
+def _unpack(data: bytes) -> tuple[list[str], base.Features]:
+    with np.load(io.BytesIO(bytes(data)), allow_pickle=False) as stored:
+        return stored["sums"].tolist(), stored["features"]
+
+
+def _indexes() -> Any:
+    return SearchIndex.objects.using(conf.settings.DATABASE)
+
+
+def _samples(index: SearchIndex) -> Any:
+    return FitSample.objects.using(conf.settings.DATABASE).filter(index=index)

@@ -1,0 +1,46 @@
+"""Wake a worker up. A nudge may be lost without harm; it must never harm the save that sent it."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.db import connections, transaction
+
+from visual_search import conf
+
+logger = logging.getLogger("visual_search.nudge")
+
+SLOW = 0.2
+"""Seconds that a publish may take before the breaker opens."""
+
+PAUSE = 30.0
+"""Seconds for which an open breaker sends nothing."""
+
+_closed_from = 0.0
+
+
+def after_commit(*, using: str) -> None:
+    """Send one nudge when the transaction on `using` commits, however often this is called in it."""
+    if not any(callback is send for _, callback, _ in connections[using].run_on_commit):
+        transaction.on_commit(send, using=using, robust=True)
+
+
+def send() -> bool:
+    """Publish a nudge unless the breaker is open; return whether it went out. Never raises."""
+    global _closed_from
+    from visual_search import tasks
+
+    if time.monotonic() < _closed_from:
+        return False
+    started = time.monotonic()
+    try:
+        tasks.work.apply_async(queue=conf.settings.QUEUE, retry=False, ignore_result=True)
+    except Exception as error:
+        _closed_from = time.monotonic() + PAUSE
+        logger.warning("The broker did not take a nudge (%s); none are sent for %.0f s.", error, PAUSE)
+        return False
+    if time.monotonic() - started > SLOW:
+        _closed_from = time.monotonic() + PAUSE
+        logger.warning("The broker is slow; no nudges are sent for %.0f s.", PAUSE)
+    return True

@@ -1,0 +1,117 @@
+"""Take queued products under a lease, and give them back: finished, or for later."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections, transaction
+
+from visual_search import catalog, conf
+from visual_search.models import QueuedProduct, SearchIndex
+
+LEASE_SECONDS = 60
+MOST_ATTEMPTS = 3
+BACKOFF_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A product that this process may embed for one index until its lease runs out."""
+
+    index: int
+    product: Any
+    generation: int
+    attempts: int
+    token: uuid.UUID
+
+
+def claim(limit: int) -> list[Claim]:
+    """Lease up to `limit` due products of fitted indexes, the most urgent first, and count the attempt.
+
+    Time is the database's. The attempt is committed before any picture is opened: what kills the process is counted.
+    """
+    token = uuid.uuid4()
+    queue, index = QueuedProduct._meta.db_table, SearchIndex._meta.db_table
+    with transaction.atomic(conf.settings.DATABASE), connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE {queue} SET lease_token = %s, lease_until = now() + make_interval(secs => %s),
+                attempts = attempts + 1
+            WHERE id IN (
+                SELECT queue.id FROM {queue} queue JOIN {index} index ON index.id = queue.index_id
+                WHERE index.fitted_on IS NOT NULL AND index.state = ANY(%s)
+                AND (queue.not_before IS NULL OR queue.not_before <= now())
+                AND (queue.lease_until IS NULL OR queue.lease_until < now())
+                ORDER BY queue.priority, queue.id LIMIT %s FOR UPDATE OF queue SKIP LOCKED)
+            RETURNING index_id, product_id, generation, attempts
+            """,
+            [token, LEASE_SECONDS, [str(state) for state in SearchIndex.KEPT], limit],
+        )
+        return [
+            Claim(index=row[0], product=row[1], generation=row[2], attempts=row[3], token=token)
+            for row in cursor.fetchall()
+        ]
+
+
+def won(claims: Sequence[Claim]) -> set[Any]:
+    """Lock and return the products among `claims` that are still ours to finish; call it in a transaction.
+
+    Compare-and-set on generation and token: whoever saved the product again, or took over a lease that ran out, has
+    won. Products that the shop has locked are left out as well, since waiting for them could deadlock.
+    """
+    product, key = catalog.product_model()._meta.db_table, catalog.product_model()._meta.pk.column
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT queue.product_id, queue.generation FROM {QueuedProduct._meta.db_table} queue
+            JOIN "{product}" product ON product."{key}" = queue.product_id
+            WHERE queue.index_id = %s AND queue.lease_token = %s AND queue.product_id = ANY(%s)
+            FOR UPDATE OF queue SKIP LOCKED FOR KEY SHARE OF product SKIP LOCKED
+            """,
+            [claims[0].index, claims[0].token, [claim.product for claim in claims]],
+        )
+        generations = dict(cursor.fetchall())
+    return {claim.product for claim in claims if generations.get(claim.product) == claim.generation}
+
+
+def held(claims: Sequence[Claim]) -> list[Claim]:
+    """Return those of `claims` whose lease is still ours."""
+    rows = _rows(claims).values_list("product_id", "generation")
+    generations = dict(rows)
+    return [claim for claim in claims if generations.get(claim.product) == claim.generation]
+
+
+def remove(claims: Sequence[Claim], products: Iterable[Any]) -> None:
+    """Take the finished `products` of `claims` off the queue."""
+    _rows(claims).filter(product_id__in=list(products)).delete()
+
+
+def release(claims: Sequence[Claim], *, seconds: float | None = None, counted: bool = True) -> None:
+    """End the lease of `claims`; they are due again in `seconds`, or after a pause that doubles with each attempt.
+
+    With `counted=False` the attempt is taken back: it failed through no fault of these products.
+    """
+    if not claims:
+        return
+    attempts = max(claim.attempts for claim in claims)
+    pause = BACKOFF_SECONDS * 2 ** (attempts - 1) if seconds is None else seconds
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE {QueuedProduct._meta.db_table} SET lease_token = NULL, lease_until = NULL,
+                not_before = now() + make_interval(secs => %s), attempts = attempts - %s
+            WHERE index_id = %s AND lease_token = %s AND product_id = ANY(%s)
+            """,
+            [pause, int(not counted), claims[0].index, claims[0].token, [claim.product for claim in claims]],
+        )
+
+
+def _rows(claims: Sequence[Claim]) -> Any:
+    return QueuedProduct.objects.using(conf.settings.DATABASE).filter(
+        index_id=claims[0].index,
+        lease_token=claims[0].token,
+        product_id__in=[claim.product for claim in claims],
+    )

@@ -1,0 +1,56 @@
+"""The queue: rows are the truth about what has to be done; Celery only wakes a worker up."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from visual_search import conf
+from visual_search.models.indexes import SearchIndex
+
+
+class ProductChange(models.Model):
+    """A product's pictures may have changed.
+
+    Append-only, and the only thing that a signal writes: inserts never wait for each other, whereas upserts on a
+    shared key deadlock two of the shop's own transactions. No constraint either, for the same reason.
+    """
+
+    product = models.ForeignKey(
+        conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = _("product change")
+
+    def __str__(self) -> str:
+        return f"change {self.pk} of {self.product_id}"
+
+
+class QueuedProduct(models.Model):
+    """A product that one index has to embed (again)."""
+
+    class Priority(models.IntegerChoices):
+        SAVED = 0, _("saved")
+        BULK = 10, _("bulk")
+
+    index = models.ForeignKey(SearchIndex, models.CASCADE, db_index=False, related_name="queue")
+    product = models.ForeignKey(
+        conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    generation = models.BigIntegerField(_("generation"))
+    priority = models.SmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.SAVED)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    not_before = models.DateTimeField(_("not before"), null=True)
+    lease_token = models.UUIDField(_("lease token"), null=True)
+    lease_until = models.DateTimeField(_("lease until"), null=True)
+
+    class Meta:
+        verbose_name = _("queued product")
+        constraints = [
+            models.UniqueConstraint(fields=["index", "product"], name="visual_search_one_queued_a_product"),
+        ]
+        indexes = [models.Index(fields=["priority", "id"], name="visual_search_queue_order")]
+
+    def __str__(self) -> str:
+        return f"{self.product_id} for {self.index_id}"

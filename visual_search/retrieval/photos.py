@@ -1,0 +1,52 @@
+"""From a customer's photo to its features. The photo stays in memory, for the time of one request."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+from PIL import Image
+
+from visual_search import conf
+from visual_search.encoders import base, joined
+from visual_search.exceptions import EncoderUnavailable
+from visual_search.images import decode, limits, source
+from visual_search.indexing import encoding
+from visual_search.models import SearchIndex
+
+
+def upload_limits() -> limits.Limits:
+    """Return what a customer may send."""
+    return limits.Limits(max_bytes=conf.settings.UPLOAD_MAX_BYTES, max_pixels=conf.settings.UPLOAD_MAX_PIXELS)
+
+
+def features(index: SearchIndex, photo: Any) -> base.Features:
+    """Return the raw features of `photo` (bytes, a binary file, or a PIL image), float32 [sum(d)].
+
+    Raises BadImage where it is no picture that can be used, EncoderError where the encoder can't look at it.
+    """
+    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    if encoder.fingerprint != index.fingerprint:
+        raise EncoderUnavailable(
+            f"The live index {index} was built with other weights than this process has. Search by photo answers again "
+            "once an index for them is live, or the former version is back."
+        )
+    return encoder.encode([_picture(photo, encoder.input_size)])[0]
+
+
+def _picture(photo: Any, size: int) -> Image.Image:
+    if isinstance(photo, Image.Image):
+        # It takes the way of every other picture; as a PNG it may be larger than a customer's file.
+        data, bounds = _png(photo), replace(upload_limits(), max_bytes=limits.CATALOGUE.max_bytes)
+    else:
+        bounds = upload_limits()
+        data = source.read(photo, limits=bounds)
+    return encoding.decoder().decode(data, limits=bounds, min_size=size)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    readable = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else image.convert("RGB")
+    readable.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

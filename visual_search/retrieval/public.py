@@ -1,0 +1,29 @@
+"""The two functions that most shops need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from visual_search.retrieval import answers
+from visual_search.retrieval.query import Query
+
+
+def similar_to(product: Any, limit: int = 12, queryset: models.QuerySet[Any] | None = None) -> list[Any]:
+    """Return up to `limit` products that look like `product` (an instance or a key), nearest first.
+
+    Each is the shop's own object, with `similarity` (a cosine, at most 1) and `matched_image`. `queryset` narrows what
+    may be returned (a category, what is in stock); the catalog's own gate holds all the same. Never contains `product`;
+    empty while it has no vector yet. Raises InvalidQuery.
+    """
+    key = product.pk if isinstance(product, models.Model) else product
+    return answers.answer(Query(product=key, limit=limit, queryset=queryset)).products
+
+
+def search(*, photo: Any, limit: int = 12, queryset: models.QuerySet[Any] | None = None) -> list[Any]:
+    """Return up to `limit` products that look like what is on `photo`, nearest first, as `similar_to` does.
+
+    `photo` is bytes, a binary file or a PIL image. Raises BadImage (see its `code`), EncoderError, InvalidQuery.
+    """
+    return answers.answer(Query(photo=photo, limit=limit, queryset=queryset)).products

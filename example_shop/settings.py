@@ -1,4 +1,4 @@
-"""Settings of the example shop: an embedded Postgres and a broker of folders, unless the environment names real ones."""
+"""Settings of the example shop: embedded Postgres and a broker of folders, unless the environment names real ones."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "example_shop" / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 MEDIA_URL = "media/"
-MEDIA_ROOT = DATA_DIR / "media"
+MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT", DATA_DIR / "media"))
 
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
 SPECTACULAR_SETTINGS = {"TITLE": "Example shop", "VERSION": "1"}
@@ -101,7 +101,7 @@ if "CELERY_BROKER_URL" in os.environ:
     CELERY_BROKER_URL = os.environ["CELERY_BROKER_URL"]
 else:
     CELERY_BROKER_URL = "filesystem://"
-    _broker = DATA_DIR / "broker"
+    _broker = Path(os.environ.get("BROKER_DIR", DATA_DIR / "broker"))
     for _folder in ("messages", "control"):
         (_broker / _folder).mkdir(parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -168,7 +168,9 @@ def check_extension(databases: Sequence[str] | None = None, **kwargs: Any) -> li
             cursor.execute("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
             row = cursor.fetchone()
             if row is None:
-                hint = "Install pgvector 0.8.4 or newer on the server (on Debian from the PostgreSQL project's packages)."
+                hint = (
+                    "Install pgvector 0.8.4 or newer on the server (on Debian from the PostgreSQL project's packages)."
+                )
                 return [_problem(checks.Error, f"Database {alias!r} has no pgvector.", hint, "E010")]
     found = tuple(int(part) for part in row[0].split(".")[:3])
     if found < LEAST_PGVECTOR:

@@ -10,7 +10,7 @@ SECONDS = 8.0
 """A task works at most this long and then calls the next one, so that a stop or a deploy waits for nobody."""
 
 
-@shared_task(name="visual_search.work", ignore_result=True)
+@shared_task(name=nudge.TASK, ignore_result=True)
 def work() -> None:
     """Embed queued products for some seconds; nudge again where more is to be done."""
     if worker.run(seconds=SECONDS):

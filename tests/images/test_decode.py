@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import random
 import struct
 import time
@@ -137,8 +136,8 @@ def test_decode__mutations_raise_nothing_else() -> None:
     chance = random.Random(7)
     small = SCENE.resize((64, 48))
     seeds = [data for name, data in pictures.variants(small).items() if name != "trailing bytes"]
-    refused = 0
-    for _ in range(4000):
+    refused = []
+    for _ in range(10_000):
         data = bytearray(chance.choice(seeds))
         for _ in range(chance.randint(1, 12)):
             match chance.randrange(5):
@@ -158,13 +157,14 @@ def test_decode__mutations_raise_nothing_else() -> None:
         try:
             image = decode.decode(bytes(data), min_size=chance.choice((None, 16)))
         except BadImage as error:
-            refused += 1
-            assert error.code.startswith("image_")
+            refused.append(error.code)
         else:
             assert image.mode == "RGB"
-    assert 1000 < refused < 4000
+    assert 1000 < len(refused) < 10_000
+    assert set(refused) <= {code for _, code in HOSTILE.values()}
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_decode__exif_that_cannot_be_read_is_ignored() -> None:
-    junk = b"Exif\0\0" + io.BytesIO(b"MM\0*\0\0\0\x08" + b"\xff" * 5000).getvalue()
+    junk = b"Exif\0\0MM\0*\0\0\0\x08" + b"\xff" * 5000
     assert decode.decode(pictures.saved(SCENE, "JPEG", exif=junk)).size == SCENE.size

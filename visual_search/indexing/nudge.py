@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 import time
 
+from celery import current_app
 from django.db import connections, transaction
+from kombu import Connection, pools
 
 from visual_search import conf
 
 logger = logging.getLogger("visual_search.nudge")
+
+TASK = "visual_search.work"
+"""Name of the task that a nudge calls."""
 
 SLOW = 0.2
 """Seconds that a publish may take before the breaker opens."""
@@ -29,13 +34,12 @@ def after_commit(*, using: str) -> None:
 def send() -> bool:
     """Publish a nudge unless the breaker is open; return whether it went out. Never raises."""
     global _closed_from
-    from visual_search import tasks
-
     if time.monotonic() < _closed_from:
         return False
     started = time.monotonic()
     try:
-        tasks.work.apply_async(queue=conf.settings.QUEUE, retry=False, ignore_result=True)
+        with pools.producers[_connection()].acquire(block=True, timeout=SLOW) as producer:
+            current_app.send_task(TASK, queue=conf.settings.QUEUE, producer=producer, retry=False, ignore_result=True)
     except Exception as error:
         _closed_from = time.monotonic() + PAUSE
         logger.warning("The broker did not take a nudge (%s); none are sent for %.0f s.", error, PAUSE)
@@ -44,3 +48,12 @@ def send() -> bool:
         _closed_from = time.monotonic() + PAUSE
         logger.warning("The broker is slow; no nudges are sent for %.0f s.", PAUSE)
     return True
+
+
+def _connection() -> Connection:
+    """Return a connection to the broker that gives up soon, whatever the project's own time-outs are."""
+    app = current_app._get_current_object()
+    # Only Redis' transport knows them; the others get by with the time-out for connecting.
+    options = {"socket_timeout": SLOW, "socket_connect_timeout": SLOW}
+    impatient = options if str(app.conf.broker_url or "").startswith(("redis", "sentinel")) else {}
+    return app.connection_for_write(connect_timeout=SLOW, transport_options=impatient)

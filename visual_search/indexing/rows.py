@@ -92,8 +92,16 @@ def _copy(connection: Any, index: int, rows: Sequence[Row]) -> None:
             for row in rows:
                 copy.write_row(
                     (
-                        index, row.product, row.image_key, row.position, row.state, row.error_code,
-                        row.error_message, row.source_name, row.source_sha256, list(row.part_lengths),
+                        index,
+                        row.product,
+                        row.image_key,
+                        row.position,
+                        row.state,
+                        row.error_code,
+                        row.error_message,
+                        row.source_name,
+                        row.source_sha256,
+                        list(row.part_lengths),
                         None if row.embedding is None else HalfVector(row.embedding),
-                    )  # fmt: skip
+                    )
                 )

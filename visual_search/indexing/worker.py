@@ -41,7 +41,7 @@ def run(*, seconds: float) -> bool:
 
 
 def step(deadline: float = float("inf")) -> bool:
-    """Do one piece of work: the first index, a fit, a batch, or an index that is complete. Return whether there was one."""
+    """Do one piece of work: a fit, a batch, or an index that is complete; return whether there was one."""
     if not lifecycle.ensure_first():
         return False
     folded = changes.fold()
@@ -88,9 +88,9 @@ def embed(index: SearchIndex, claims: Sequence[queue.Claim]) -> None:
     for picture in taken:
         if picture.product in hopeless:
             picture.error = GaveUp()
-    retried = {
-        picture.product for picture in taken if isinstance(picture.error, pictures.StorageFailed)
-    } & {claim.product for claim in claims if claim.attempts < queue.MOST_ATTEMPTS}
+    retried = {picture.product for picture in taken if isinstance(picture.error, pictures.StorageFailed)} & {
+        claim.product for claim in claims if claim.attempts < queue.MOST_ATTEMPTS
+    }
     done = list(_rows(index, encoder, [picture for picture in taken if picture.product not in retried]))
     queue.release([claim for claim in claims if claim.product in retried])
     _finish(index, [claim for claim in claims if claim.product not in retried], done)

@@ -11,7 +11,7 @@ from PIL import Image
 from visual_search import conf
 from visual_search.encoders import base, joined
 from visual_search.exceptions import EncoderUnavailable
-from visual_search.images import decode, limits, source
+from visual_search.images import limits, source
 from visual_search.indexing import encoding
 from visual_search.models import SearchIndex
 

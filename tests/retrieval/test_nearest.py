@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests import factories
+from visual_search import catalog, models
+from visual_search.indexing import hnsw, lifecycle, rows
+from visual_search.retrieval import gate as gates
+from visual_search.retrieval import nearest
+from visual_search.retrieval.query import Query
+
+pytestmark = pytest.mark.django_db
+
+SIZE, DIMENSIONS = 2_000, 32
+
+
+@pytest.fixture
+def filled() -> Iterator[tuple[models.SearchIndex, dict[Any, np.ndarray[Any, Any]]]]:
+    """An index of clustered unit vectors, one a product, without pictures."""
+    model = catalog.product_model()
+    template = factories.product(pictures=[])
+    others = []
+    for number in range(SIZE):
+        copy = model(**{f.attname: getattr(template, f.attname) for f in model._meta.concrete_fields if f.name != "id"})
+        copy.price = number
+        if hasattr(copy, "slug"):
+            copy.slug = f"synthetic-{number}"
+        others.append(copy)
+    model._default_manager.bulk_create(others)
+    keys = list(model._default_manager.exclude(pk=template.pk).order_by("price").values_list("pk", flat=True))
+    random = np.random.default_rng(3)
+    centres = random.normal(size=(40, DIMENSIONS))
+    vectors = centres[random.integers(40, size=SIZE)] + 0.4 * random.normal(size=(SIZE, DIMENSIONS))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    index = lifecycle.create(["tiny"])
+    models.SearchIndex.objects.filter(pk=index.pk).update(
+        fitted_on=0, dimensions=DIMENSIONS, parts=[{"name": "tiny", "dimensions": DIMENSIONS, "share": 1.0}]
+    )
+    index.refresh_from_db()
+    found = [
+        rows.Row(product=key, image_key="a", position=0, state="ready", part_lengths=[1.0], embedding=vector)
+        for key, vector in zip(keys, vectors, strict=True)
+    ]
+    rows.write(index.pk, keys, found)
+    hnsw.build(index)
+    gates._estimates.clear()
+    yield index, dict(zip(keys, vectors, strict=True))
+    gates._estimates.clear()
+
+
+def truth(vectors: dict[Any, np.ndarray[Any, Any]], key: Any, among: set[Any], limit: int) -> list[Any]:
+    scores = {other: float(vectors[other] @ vectors[key]) for other in among if other != key}
+    return sorted(scores, key=lambda other: -scores[other])[:limit]
+
+
+def ask(index: models.SearchIndex, key: Any, **options: Any) -> list[Any]:
+    gate = gates.of(Query(product=key, queryset=options.get("queryset")))
+    found = nearest.products(index, nearest.product(index, key), gate=gate, limit=options.get("limit", 10))
+    return [match.product for match in found]
+
+
+@pytest.mark.parametrize("share", [1.0, 0.2, 0.01])
+@pytest.mark.parametrize("exact", [True, False])
+def test_products__are_the_nearest_of_what_may_be_shown(
+    filled: Any, monkeypatch: pytest.MonkeyPatch, share: float, exact: bool
+) -> None:
+    index, vectors = filled
+    if not exact:
+        monkeypatch.setattr(nearest, "EXACT_CANDIDATES", 0)
+    shown = catalog.product_model()._default_manager.filter(price__lt=SIZE * share)
+    among = set(shown.values_list("pk", flat=True)) & set(vectors)
+
+    hits = total = 0
+    for key in list(vectors)[::100]:
+        found = ask(index, key, queryset=shown)
+        right = truth(vectors, key, among, 10)
+        assert len(found) == len(set(found)) == len(right)
+        assert set(found) <= among - {key}
+        hits += len(set(found) & set(right))
+        total += len(right)
+        if exact:
+            # Half precision may swap neighbours that are equally near.
+            assert len(set(found) & set(right)) >= len(right) - 1
+
+    assert hits / total >= 0.97
+
+
+def test_products__with_many_candidates_use_the_hnsw_index(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, vectors = filled
+    monkeypatch.setattr(nearest, "EXACT_CANDIDATES", 0)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        ask(index, next(iter(vectors)))
+    (search,) = [query["sql"] for query in queries if "WITH nearest" in query["sql"]]
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {search}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+
+    assert f"Index Scan using {hnsw.name(index.pk)}" in plan
+
+
+def test_products__with_few_candidates_are_sorted_exactly(filled: Any) -> None:
+    index, vectors = filled
+    with CaptureQueriesContext(connection) as queries:
+        ask(index, next(iter(vectors)))
+    (search,) = [query["sql"] for query in queries if "WITH nearest" in query["sql"]]
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {search}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+
+    assert hnsw.name(index.pk) not in plan
+
+
+def test_products__a_product_with_many_pictures_fills_one_place(filled: Any) -> None:
+    index, vectors = filled
+    first, crowd, *rest = list(vectors)
+    near = [
+        rows.Row(
+            product=crowd, image_key=str(number), position=number, state="ready", part_lengths=[1.0],
+            embedding=vectors[first],
+        )
+        for number in range(100)
+    ]  # fmt: skip
+    rows.write(index.pk, [crowd], near)
+
+    found = ask(index, first, limit=12)
+
+    assert found[0] == crowd
+    assert len(set(found)) == 12
+
+
+def test_estimate__is_asked_once_a_minute(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, vectors = filled
+    key = next(iter(vectors))
+    with CaptureQueriesContext(connection) as first:
+        ask(index, key)
+    with CaptureQueriesContext(connection) as second:
+        ask(index, key)
+
+    assert sum("EXPLAIN" in query["sql"] for query in first) == 1
+    assert sum("EXPLAIN" in query["sql"] for query in second) == 0

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core import serializers
+from django.db import connection, transaction
+
+from tests import factories
+from visual_search import models
+from visual_search.indexing import nudge
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def product() -> Any:
+    product = factories.product()
+    models.ProductChange.objects.all().delete()
+    return product
+
+
+def changed() -> list[Any]:
+    return list(models.ProductChange.objects.order_by("id").values_list("product_id", flat=True))
+
+
+def test_save__of_a_product_is_recorded(product: Any) -> None:
+    product.save()
+    assert changed() == [product.pk]
+
+
+def test_save__of_fields_that_are_no_pictures_is_not(product: Any) -> None:
+    product.save(update_fields=["stock", "price"])
+    assert changed() == []
+
+
+def test_save_and_delete__of_an_image_concern_its_product(product: Any) -> None:
+    image = factories.add_picture(product, factories.picture("teal"), position=1)
+    image.delete()
+    # FieldFile.save saves its row, so the picture counts once.
+    assert changed() == [product.pk, product.pk]
+
+
+def test_fixtures__are_not_recorded(product: Any) -> None:
+    for loaded in serializers.deserialize("json", serializers.serialize("json", [product])):
+        loaded.save()
+    assert changed() == []
+
+
+def test_save__that_is_rolled_back_leaves_nothing(product: Any) -> None:
+    with transaction.atomic():
+        product.save()
+        transaction.set_rollback(True)
+    assert changed() == []
+
+
+def test_transaction__sends_one_nudge_whatever_it_saves(product: Any) -> None:
+    for _ in range(5):
+        product.save()
+    with transaction.atomic():
+        factories.add_picture(product, factories.picture("teal"))
+
+    assert [callback for _, callback, _ in connection.run_on_commit].count(nudge.send) == 1

@@ -1,0 +1,14 @@
+"""Addresses of the pages: `path("visual-search/", include("visual_search.urls"))`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from visual_search import views
+
+app_name = "visual_search"
+
+urlpatterns = [
+    path("photo/", views.photo, name="photo"),
+    path("products/<str:pk>/", views.similar, name="similar"),
+]

@@ -98,7 +98,7 @@ def baseline(files: Sequence[bytes]) -> list[list[str]]:
     assert index is not None
     encoder = joined.load(index.encoders)
     images = list(ProductImage.objects.select_related("product"))
-    catalogue = parts.unit(np.stack(encoding.encode(encoder, [image.image.read() for image in images])))[0]
+    catalogue = parts.unit(np.stack(list(encoding.encode(encoder, (image.image.read() for image in images)))))[0]
     slugs = np.array([image.product.slug for image in images])
     ranked = []
     for data in files:

@@ -29,9 +29,6 @@ class Settings:
     ENCODERS: Sequence[EncoderSpec] = ("efficientnet_lite0",)
     """Encoders of a new index: names ("timm:resnet50") or dicts with "name", "weights", "sha256", "size"."""
 
-    METRIC: str = "cosine"
-    """Metric of a new index."""
-
     DEVICE: str = "auto"
     """Where encoders run: "auto" (CUDA when there), "cpu", "cuda", "cuda:1"."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from visual_search import conf
@@ -17,10 +17,11 @@ def decoder() -> pool.Decoder:
     return pool.Decoder()
 
 
-def encode(encoder: base.Encoder, sources: Sequence[bytes]) -> list[base.Features | BadImage]:
-    """Return for each of `sources`, in order, its raw features (float32 [d]) or what was wrong with it."""
-    return list(
-        pipeline.encode_many(
-            encoder, sources, decoder=decoder(), limits=limits.CATALOGUE, batch_size=conf.settings.BATCH_SIZE
-        )
+def encode(encoder: base.Encoder, sources: Iterable[bytes]) -> Iterator[base.Features | BadImage]:
+    """Yield for each of `sources`, in order, its raw features (float32 [d]) or what was wrong with it.
+
+    `sources` is read as the encoder needs it, so that a batch of any size takes little memory.
+    """
+    return pipeline.encode_many(
+        encoder, sources, decoder=decoder(), limits=limits.CATALOGUE, batch_size=conf.settings.BATCH_SIZE
     )

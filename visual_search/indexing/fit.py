@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,14 +77,24 @@ def _sample(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> 
     with transaction.atomic(conf.settings.DATABASE):
         if not _locked(index):
             return False
-        taken = [picture for picture in pictures.read(pictures.load(keys).values()) if picture.error is None]
-        outcomes = encoding.encode(encoder, [picture.data for picture in taken])
+        listed = [picture for product in pictures.load(keys).values() for picture in pictures.of(product)]
+        taken: list[pictures.Picture] = []
+        outcomes = list(encoding.encode(encoder, _data(listed, taken)))
         good = [(p, o) for p, o in zip(taken, outcomes, strict=True) if isinstance(o, np.ndarray)]
         FitSample.objects.using(conf.settings.DATABASE).bulk_create(
             [_packed(index, key, [pair for pair in good if pair[0].product == key]) for key in keys],
             ignore_conflicts=True,
         )
     return True
+
+
+def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Iterator[bytes]:
+    """Yield the bytes of those of `listed` that can be read, and note them in `taken`."""
+    for picture in pictures.read(listed):
+        if picture.error is None:
+            taken.append(picture)
+            yield picture.data
+            picture.data = b""
 
 
 def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from visual_search import conf
 from visual_search.exceptions import IndexStateError
-from visual_search.indexing import changes, fit, hnsw
+from visual_search.indexing import builder, changes, fit, hnsw
 from visual_search.models import QueuedProduct, SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
@@ -38,23 +37,21 @@ def ensure_first() -> bool:
     return _indexes().kept().exists()
 
 
-def advance() -> bool:
-    """Finish an index whose queue is empty: build its HNSW index, and activate it if none is live.
+def advance(deadline: float = float("inf")) -> bool:
+    """Take an index whose queue is empty further: build its HNSW index, and activate it if none is live.
 
-    Return whether there was one to finish.
+    The build goes on in a thread past the `deadline`; a later call finds it done. Return whether there was progress.
     """
     for index in _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on__isnull=False).order_by("id"):
         if QueuedProduct.objects.using(conf.settings.DATABASE).filter(index=index).exists():
             continue
-        with _alone(index) as alone:
-            if alone:
-                _complete(index)
-                return True
+        if builder.build(index, deadline):
+            _complete(index)
+            return True
     return False
 
 
 def _complete(index: SearchIndex) -> None:
-    hnsw.build(index)
     fit.forget(index)
     _indexes().filter(pk=index.pk, state=SearchIndex.State.BUILDING).update(state=SearchIndex.State.READY)
     logger.info("Index %s is ready.", index)
@@ -87,24 +84,6 @@ def activate(index: SearchIndex) -> SearchIndex | None:
     index.refresh_from_db(using=conf.settings.DATABASE)
     logger.info("Index %s is live.", index)
     return former
-
-
-@contextmanager
-def _alone(index: SearchIndex) -> Iterator[bool]:
-    """Say whether this process is the only one that completes `index`.
-
-    A lock of the session's: CREATE INDEX CONCURRENTLY can't run in a transaction.
-    """
-    with connections[conf.settings.DATABASE].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext('visual_search.complete'), %s)", [index.pk])
-        alone = cursor.fetchone()[0]
-        try:
-            yield alone
-        finally:
-            if alone:
-                # Where the connection is broken, the lock is gone with it.
-                with suppress(DatabaseError):
-                    cursor.execute("SELECT pg_advisory_unlock(hashtext('visual_search.complete'), %s)", [index.pk])
 
 
 def _lock() -> None:

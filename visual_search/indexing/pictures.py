@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from visual_search import catalog, conf
 from visual_search.exceptions import BadImage, VisualSearchError
 from visual_search.images import limits, source
+from visual_search.indexing import readers
 
 logger = logging.getLogger("visual_search.indexing")
 
-READERS = 4
-"""Threads that wait for the storage."""
+AHEAD = 32
+"""Pictures read before the encoder asks for them."""
 
 LONGEST_KEY = 255
+LONGEST_NAME = 500
+
+_readers = readers.Readers(threads=8, seconds=10)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +32,7 @@ class Picture:
     key: str
     position: int
     name: str = ""
+    file: Any = field(default=None, repr=False)
     data: bytes = field(default=b"", repr=False)
     sha256: str = ""
     error: VisualSearchError | None = None
@@ -58,41 +63,49 @@ def load(keys: Sequence[Any]) -> dict[Any, Any]:
     return found
 
 
-def read(products: Iterable[Any]) -> Iterator[Picture]:
-    """Yield every picture of `products` with its bytes and their SHA-256, read by several threads, in order.
-
-    A picture that can't be read has `error`: `BadImage` where trying again won't help, `StorageFailed` where it may.
-    """
-    listed = [item for product in products for item in _listed(product)]
-    with ThreadPoolExecutor(READERS) as readers:
-        yield from readers.map(_read, listed)
-
-
-def _listed(product: Any) -> list[tuple[Picture, Any]]:
-    pictures: dict[str, tuple[Picture, Any]] = {}
+def of(product: Any) -> list[Picture]:
+    """Return the pictures that the catalog lists for `product`, unread; where it fails, one that says so."""
+    listed: dict[str, Picture] = {}
     try:
         for position, image in enumerate(catalog.current().images(product)):
             if len(image.key) > LONGEST_KEY:
                 raise CatalogFailed(f"Image key {image.key[:40]!r}... is longer than {LONGEST_KEY} characters.")
-            picture = Picture(product=product.pk, key=image.key, position=position)
-            picture.name = str(getattr(image.file, "name", "") or "")[:500].replace("\0", "")
-            pictures.setdefault(image.key, (picture, image.file))
+            name = str(getattr(image.file, "name", "") or "")[:LONGEST_NAME].replace("\0", "")
+            picture = Picture(product=product.pk, key=image.key, position=position, name=name, file=image.file)
+            listed.setdefault(image.key, picture)
     except Exception as error:
         logger.exception("The catalog could not list the pictures of product %s.", product.pk)
         failure = error if isinstance(error, VisualSearchError) else CatalogFailed(f"{type(error).__name__}: {error}")
-        return [(Picture(product=product.pk, key="", position=0, error=failure), None)]
-    return list(pictures.values())
+        return [Picture(product=product.pk, key="", position=0, error=failure)]
+    return list(listed.values())
 
 
-def _read(item: tuple[Picture, Any]) -> Picture:
-    picture, file = item
-    if picture.error is None:
-        try:
-            picture.data = source.read(file, limits=limits.CATALOGUE)
-            picture.sha256 = source.sha256(picture.data)
-        except BadImage as error:
-            picture.error = error
-        except Exception as error:
-            logger.warning("Reading %s failed: %s", picture.name, error)
-            picture.error = StorageFailed(f"{type(error).__name__}: {error}")
-    return picture
+def read(pictures: Iterable[Picture], *, ahead: int = AHEAD) -> Iterator[Picture]:
+    """Yield `pictures` in order with their bytes and SHA-256; up to `ahead` of them are read before they are asked for.
+
+    A picture that can't be read has `error`: `BadImage` where trying again won't help, `StorageFailed` where it may.
+    """
+    passed: deque[Picture] = deque()
+
+    def noted() -> Iterator[Picture]:
+        for picture in pictures:
+            passed.append(picture)
+            yield picture
+
+    for outcome in _readers.map(_read, noted(), ahead=ahead):
+        picture = passed.popleft()
+        if isinstance(outcome, BadImage):
+            picture.error = outcome
+        elif isinstance(outcome, Exception):
+            logger.warning("Reading %s failed: %s", picture.name, outcome)
+            picture.error = StorageFailed(f"{type(outcome).__name__}: {outcome}")
+        elif outcome is not None:
+            picture.data, picture.sha256 = outcome
+        yield picture
+
+
+def _read(picture: Picture) -> tuple[bytes, str] | None:
+    if picture.error is not None:
+        return None
+    data = source.read(picture.file, limits=limits.CATALOGUE)
+    return data, source.sha256(data)

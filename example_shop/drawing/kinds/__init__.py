@@ -1,0 +1,1 @@
+"""Draw each department of the shop, a family of things a module."""

@@ -1,0 +1,1 @@
+"""Build the rooms, tables and streets of the lifestyle pictures."""

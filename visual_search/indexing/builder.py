@@ -1,0 +1,70 @@
+"""Build an HNSW index from a thread, so that a worker can be stopped while Postgres goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from django.db import DatabaseError, connections
+
+from visual_search import conf
+from visual_search.indexing import hnsw, nudge
+from visual_search.models import SearchIndex
+
+logger = logging.getLogger("visual_search.indexing")
+
+_threads: dict[int, threading.Thread] = {}
+
+
+def build(index: SearchIndex, deadline: float) -> bool:
+    """Build the HNSW index of `index`, or wait for who does, until `deadline`; return whether it is there.
+
+    When this process is ended, Postgres carries the statement through; whoever asks next finds the index valid, or
+    INVALID and builds it anew.
+    """
+    if hnsw.valid(index.pk):
+        return True
+    if connections[conf.settings.DATABASE].in_atomic_block:
+        hnsw.build(index)
+        return True
+    thread = _threads.get(index.pk)
+    if thread is None or not thread.is_alive():
+        thread = threading.Thread(target=_build, args=(index,), name=f"visual-search-{index.pk}", daemon=True)
+        _threads[index.pk] = thread
+        thread.start()
+    thread.join(None if deadline == float("inf") else max(deadline - time.monotonic(), 0))
+    return hnsw.valid(index.pk)
+
+
+def _build(index: SearchIndex) -> None:
+    try:
+        with _alone(index) as alone:
+            if alone:
+                hnsw.build(index)
+    except DatabaseError:
+        logger.exception("Building the HNSW index of %s failed; it will be tried again.", index)
+    finally:
+        connections[conf.settings.DATABASE].close()
+    nudge.send()
+
+
+@contextmanager
+def _alone(index: SearchIndex) -> Iterator[bool]:
+    """Say whether this session is the only one that builds for `index`.
+
+    A lock of the session's, since CREATE INDEX CONCURRENTLY can't run in a transaction. It lasts as long as Postgres
+    works on the statement, even where the process that sent it is gone.
+    """
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext('visual_search.build'), %s)", [index.pk])
+        alone = cursor.fetchone()[0]
+        try:
+            yield alone
+        finally:
+            if alone:
+                # Where the connection is broken, the lock is gone with it.
+                with suppress(DatabaseError):
+                    cursor.execute("SELECT pg_advisory_unlock(hashtext('visual_search.build'), %s)", [index.pk])

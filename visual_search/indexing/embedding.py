@@ -1,0 +1,138 @@
+"""From claimed products to the rows that say what became of their pictures."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from visual_search import conf
+from visual_search.encoders import base, joined, parts
+from visual_search.exceptions import BadImage, EncoderError, VisualSearchError
+from visual_search.indexing import arrays, encoding, fit, pictures, rows
+from visual_search.models import ProductEmbedding, SearchIndex
+
+
+class WorkerDied(VisualSearchError):
+    """Each attempt to embed the product ended its worker process."""
+
+    code = "worker_died"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The rows of some products; those `unfinished` at the deadline, and those `put_off` by a storage that failed."""
+
+    rows: list[rows.Row] = field(default_factory=list)
+    unfinished: set[Any] = field(default_factory=set)
+    put_off: set[Any] = field(default_factory=set)
+
+
+def encoder_of(index: SearchIndex) -> joined.Joined:
+    """Return the encoder of `index`; raise EncoderError (`encoder_changed`) where its weights are other ones now."""
+    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    if encoder.fingerprint != index.fingerprint:
+        raise EncoderError(
+            f"The encoder {encoder.name} is not the one that index {index.pk} was built with: its weights or its "
+            "preprocessing changed. Create a new index for it, or put the former version back.",
+            code="encoder_changed",
+        )
+    return encoder
+
+
+def run(
+    index: SearchIndex, keys: Sequence[Any], *, hopeless: Collection[Any] = (), deadline: float = float("inf")
+) -> Outcome:
+    """Embed the pictures of the products `keys` for `index`, one product at least and the others until `deadline`.
+
+    A bad picture fails its own row. Pictures of `hopeless` products fail unread. Pictures stream through reading,
+    decoding and encoding, so that memory doesn't depend on how many there are.
+    """
+    encoder = encoder_of(index)
+    stream = _Stream(index, keys, hopeless=hopeless, deadline=deadline)
+    for features in encoding.encode(encoder, stream.to_encode()):
+        stream.encoded(features)
+    return stream.outcome
+
+
+class _Stream:
+    """The pictures of a batch on their way: most are settled as they are read, the others go through the encoder."""
+
+    def __init__(self, index: SearchIndex, keys: Sequence[Any], *, hopeless: Collection[Any], deadline: float) -> None:
+        self.outcome = Outcome()
+        self._hopeless, self._deadline = hopeless, deadline
+        self._products = list(pictures.load(keys).values())
+        self._known = _known(index, keys)
+        self._sampled = fit.sampled(index, keys)
+        self._transforms = arrays.transforms(index.pk)
+        self._waiting: deque[pictures.Picture] = deque()
+
+    def to_encode(self) -> Iterator[bytes]:
+        """Yield the bytes of the pictures that need the encoder; settle the others."""
+        for picture in pictures.read(self._listed()):
+            if picture.error is not None:
+                if isinstance(picture.error, pictures.StorageFailed):
+                    self.outcome.put_off.add(picture.product)
+                self._failed(picture, picture.error)
+            elif self._known.get((picture.product, picture.key)) == picture.sha256:
+                self.outcome.rows.append(_row(picture, rows.UNCHANGED))
+            elif (features := self._sampled.get(picture.sha256)) is not None:
+                self._ready(picture, features)
+            else:
+                self._waiting.append(picture)
+                data, picture.data = picture.data, b""
+                yield data
+
+    def encoded(self, features: base.Features | BadImage) -> None:
+        """Take what the encoder made of the next picture."""
+        picture = self._waiting.popleft()
+        if isinstance(features, BadImage):
+            self._failed(picture, features)
+        else:
+            self._ready(picture, features)
+
+    def _listed(self) -> Iterator[pictures.Picture]:
+        for number, product in enumerate(self._products):
+            for picture in pictures.of(product):
+                if number and time.monotonic() >= self._deadline:
+                    self.outcome.unfinished |= {product.pk for product in self._products[number:]}
+                    return
+                if product.pk in self._hopeless:
+                    picture.error = WorkerDied()
+                yield picture
+
+    def _ready(self, picture: pictures.Picture, features: base.Features) -> None:
+        vectors, lengths = parts.stored(features[None], self._transforms)
+        if lengths.min() <= parts.DEGENERATE:
+            message = "The picture shows nothing that the encoder can tell apart."
+            self._failed(picture, BadImage(message, code="image_blank"))
+            return
+        row = _row(picture, ProductEmbedding.State.READY)
+        row.embedding, row.part_lengths = vectors[0], lengths[0].tolist()
+        self.outcome.rows.append(row)
+
+    def _failed(self, picture: pictures.Picture, error: VisualSearchError) -> None:
+        row = _row(picture, ProductEmbedding.State.FAILED)
+        row.error_code, row.error_message = error.code, str(error)
+        self.outcome.rows.append(row)
+
+
+def _row(picture: pictures.Picture, state: str) -> rows.Row:
+    return rows.Row(
+        product=picture.product,
+        image_key=picture.key,
+        position=picture.position,
+        state=str(state),
+        source_name=picture.name,
+        source_sha256=picture.sha256,
+    )
+
+
+def _known(index: SearchIndex, keys: Sequence[Any]) -> dict[tuple[Any, str], str]:
+    """Return the SHA-256 of the bytes that each ready row was computed from."""
+    ready = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(
+        index=index, product_id__in=keys, state=ProductEmbedding.State.READY
+    )
+    return {(row[0], row[1]): row[2] for row in ready.values_list("product_id", "image_key", "source_sha256")}

@@ -44,7 +44,7 @@ def start(data: Path, *, wait: float = 120) -> tuple[str, int]:
                 server.ensure_postgres_running()
             with psycopg.connect(server.get_uri(), connect_timeout=5):
                 information = server.get_postmaster_info()
-                return str(information.socket_dir), information.port
+                return str(information.socket_dir), int(information.port or 5432)
         except Exception:
             if time.monotonic() > deadline:
                 raise

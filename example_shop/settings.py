@@ -81,7 +81,9 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-LANGUAGE_CODE = "en"
+# One language: Django's own catalogues would translate some words of the shop and leave the others.
+LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", "English")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -100,7 +102,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 if "CELERY_BROKER_URL" in os.environ:
     CELERY_BROKER_URL = os.environ["CELERY_BROKER_URL"]
 else:
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost"  # a host that nobody asks for; without one kombu warns
     _broker = Path(os.environ.get("BROKER_DIR", DATA_DIR / "broker"))
     for _folder in ("messages", "control"):
         (_broker / _folder).mkdir(parents=True, exist_ok=True)

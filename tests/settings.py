@@ -13,8 +13,8 @@ if "BROKER_DIR" not in os.environ:
     os.environ["BROKER_DIR"] = tempfile.mkdtemp(prefix="visual-search-broker-")
     atexit.register(shutil.rmtree, os.environ["BROKER_DIR"], ignore_errors=True)
 
-from example_shop.settings import *  # noqa: E402, F403
-from example_shop.settings import DATABASES, INSTALLED_APPS, VISUAL_SEARCH  # noqa: E402, F401
+from example_shop.settings import *  # noqa: F403
+from example_shop.settings import DATABASES, INSTALLED_APPS, VISUAL_SEARCH  # noqa: F401
 
 DEBUG = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

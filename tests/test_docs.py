@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ def settings_table() -> str:
     """Return the settings as a table, from the class that defines them."""
     body = ast.parse(inspect.getsource(conf.Settings)).body[0].body  # type: ignore[attr-defined]
     lines = ["", "| Key | Default | What it does |", "|---|---|---|"]
-    for assignment, text in zip(body, body[1:], strict=False):
+    for assignment, text in itertools.pairwise(body):
         if isinstance(assignment, ast.AnnAssign) and isinstance(text, ast.Expr):
             default = ast.unparse(assignment.value).replace("|", "\\|")  # type: ignore[arg-type]
             meaning = " ".join(ast.literal_eval(text.value).split()).replace("|", "\\|")
@@ -40,16 +41,16 @@ def test_settings__are_documented_as_they_are() -> None:
     assert len(re.findall(r"^\| `[A-Z_]+`", settings_table(), re.MULTILINE)) == len(conf.names())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python__of_the_docs_compiles(page: Path) -> None:
-    for block in blocks(page, "python"):
-        compile(block, str(page), "exec")
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: path.name)
+def test_python__of_the_docs_compiles(document: Path) -> None:
+    for block in blocks(document, "python"):
+        compile(block, str(document), "exec")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links__of_the_docs_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
-        assert (page.parent / target).exists(), target
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: path.name)
+def test_links__of_the_docs_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
 
 
 def test_commands__of_the_readme_exist() -> None:

@@ -14,8 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "visual_search"
 ROOMS = ("images", "encoders", "models", "indexing", "retrieval", "insight", "api", "admin", "management")
 """From the bytes to the faces; a module imports only from rooms before its own."""
 
-FOUNDATIONS = ("exceptions", "conf", "catalog", "models")
-FACES = ("api", "admin", "management", "templatetags", "views", "urls", "tasks", "signals", "checks", "apps", "uploads")
+FACES = ("api", "admin", "management", "templatetags", "views", "urls", "tasks", "signals", "checks", "apps")
 BARE = ("images", "encoders")
 TORCH = ("torch", "torchvision", "timm", "open_clip", "openvino")
 

@@ -20,10 +20,11 @@ from visual_search.exceptions import ConfigurationError
 class ProductImage:
     """One picture of a product.
 
-    `key` names the picture within its product and never changes; `file` opens as bytes and has a `url`.
+    `key` names the picture within its product and never changes (any value; it is kept as text). `file` opens as
+    bytes and has a `url`.
     """
 
-    key: str
+    key: Any
     file: File | models.fields.files.FieldFile
     alt: str = ""
 

@@ -43,8 +43,8 @@ def register() -> None:
     checks.register(check_extension, checks.Tags.database)
 
 
-def _problem(kind: type[checks.CheckMessage], message: str, hint: str, number: str) -> checks.CheckMessage:
-    return kind(message, hint=hint, obj="settings.VISUAL_SEARCH", id=f"visual_search.{number}")
+def _problem(message: str, hint: str, number: str) -> checks.CheckMessage:
+    return checks.Error(message, hint=hint, obj="settings.VISUAL_SEARCH", id=f"visual_search.{number}")
 
 
 def check_keys(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -55,7 +55,7 @@ def check_keys(**kwargs: Any) -> list[checks.CheckMessage]:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
-            problems.append(_problem(checks.Error, f"Unknown key {key!r}.", hint, "E001"))
+            problems.append(_problem(f"Unknown key {key!r}.", hint, "E001"))
     return problems
 
 
@@ -68,11 +68,11 @@ def check_values(**kwargs: Any) -> list[checks.CheckMessage]:
             continue
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             name = kind.__name__ if isinstance(kind, type) else str(kind)
-            problems.append(_problem(checks.Error, f"{key} is {value!r}.", f"Give a value of type {name}.", "E002"))
-        elif kind is int and value < 1:
-            problems.append(_problem(checks.Error, f"{key} is {value}.", "Give 1 or more.", "E002"))
-        elif key == "EF_SEARCH" and value > 1000:
-            problems.append(_problem(checks.Error, f"{key} is {value}.", "pgvector allows 1 to 1000.", "E002"))
+            problems.append(_problem(f"{key} is {value!r}.", f"Give a value of type {name}.", "E002"))
+        elif isinstance(value, int) and kind is int and value < 1:
+            problems.append(_problem(f"{key} is {value}.", "Give 1 or more.", "E002"))
+        elif isinstance(value, int) and key == "EF_SEARCH" and value > 1000:
+            problems.append(_problem(f"{key} is {value}.", "pgvector allows 1 to 1000.", "E002"))
     return problems
 
 
@@ -86,7 +86,7 @@ def check_product_model(**kwargs: Any) -> list[checks.CheckMessage]:
         close = difflib.get_close_matches(str(label), names, n=1) if label else []
         hint = f"Did you mean {close[0]!r}?" if close else 'Set it to your product model, as "catalogue.Product".'
         found = f"PRODUCT_MODEL is {label!r}, which is no installed model." if label else "PRODUCT_MODEL is not set."
-        return [_problem(checks.Error, found, hint, "E003")]
+        return [_problem(found, hint, "E003")]
     return []
 
 
@@ -99,19 +99,19 @@ def check_catalog(**kwargs: Any) -> list[checks.CheckMessage]:
     try:
         shop = catalog.current()
     except ConfigurationError as error:
-        return [_problem(checks.Error, str(error), "Give the dotted path of a visual_search.Catalog.", "E004")]
+        return [_problem(str(error), "Give the dotted path of a visual_search.Catalog.", "E004")]
     if not isinstance(shop, catalog.Catalog):
         found = f"CATALOG is {conf.settings.CATALOG!r}, which is no visual_search.Catalog."
-        return [_problem(checks.Error, found, "Subclass visual_search.Catalog.", "E004")]
+        return [_problem(found, "Subclass visual_search.Catalog.", "E004")]
     problems = []
     for label, attribute in shop.image_models.items():
         if hint := _image_model_hint(label, attribute):
             message = f"{type(shop).__name__}.image_models names {label!r}: {attribute!r}."
-            problems.append(_problem(checks.Error, message, hint, "E005"))
+            problems.append(_problem(message, hint, "E005"))
     if type(shop).images is catalog.Catalog.images and not shop.image_field_names():
         message = f"{product._meta.label} has no ImageField, and {conf.settings.CATALOG} does not say where images are."
         hint = "Write a visual_search.Catalog with image_models and images(), and name it in CATALOG."
-        problems.append(_problem(checks.Error, message, hint, "E006"))
+        problems.append(_problem(message, hint, "E006"))
     return problems
 
 
@@ -133,13 +133,13 @@ def check_encoders(**kwargs: Any) -> list[checks.CheckMessage]:
     """E007: an encoder that nobody knows."""
     specs = conf.settings.ENCODERS
     if isinstance(specs, str) or not isinstance(specs, Sequence) or not specs:
-        return [_problem(checks.Error, f"ENCODERS is {specs!r}.", 'Give a list, as ["efficientnet_lite0"].', "E007")]
+        return [_problem(f"ENCODERS is {specs!r}.", 'Give a list, as ["efficientnet_lite0"].', "E007")]
     problems = []
     for spec in specs:
         try:
             registry.validate(spec)
         except VisualSearchError as error:
-            problems.append(_problem(checks.Error, str(error), "Correct the name in ENCODERS.", "E007"))
+            problems.append(_problem(str(error), "Correct the name in ENCODERS.", "E007"))
     return problems
 
 
@@ -148,11 +148,11 @@ def check_engine(**kwargs: Any) -> list[checks.CheckMessage]:
     alias = conf.settings.DATABASE
     if alias not in connections:
         known = ", ".join(repr(name) for name in connections)
-        return [_problem(checks.Error, f"DATABASE is {alias!r}.", f"DATABASES has {known}.", "E008")]
+        return [_problem(f"DATABASE is {alias!r}.", f"DATABASES has {known}.", "E008")]
     if connections[alias].vendor != "postgresql":
         message = f"Database {alias!r} is {connections[alias].vendor}, and visual search needs PostgreSQL."
         hint = "Use django.db.backends.postgresql (psycopg 3) with pgvector; see the README for an embedded one."
-        return [_problem(checks.Error, message, hint, "E008")]
+        return [_problem(message, hint, "E008")]
     return []
 
 
@@ -171,10 +171,10 @@ def check_extension(databases: Sequence[str] | None = None, **kwargs: Any) -> li
                 hint = (
                     "Install pgvector 0.8.4 or newer on the server (on Debian from the PostgreSQL project's packages)."
                 )
-                return [_problem(checks.Error, f"Database {alias!r} has no pgvector.", hint, "E010")]
+                return [_problem(f"Database {alias!r} has no pgvector.", hint, "E010")]
     found = tuple(int(part) for part in row[0].split(".")[:3])
     if found < LEAST_PGVECTOR:
         least = ".".join(map(str, LEAST_PGVECTOR))
         hint = f"Install pgvector {least} or newer, then run as superuser: ALTER EXTENSION vector UPDATE;"
-        return [_problem(checks.Error, f"Database {alias!r} has pgvector {row[0]}.", hint, "E010")]
+        return [_problem(f"Database {alias!r} has pgvector {row[0]}.", hint, "E010")]
     return []

@@ -89,7 +89,7 @@ def _message(problem: errors.Problem) -> str:
         "image_too_small": _("This picture is very small. Please choose one that shows a little more."),
         "image_blank": _("There is nothing to see on this picture. Please choose another one."),
         "image_format": _("We can read JPEG, PNG and WebP pictures. Please save yours as one of these."),
-        "throttled": _("That were many photos in a short time. Please wait a minute, then try again."),
+        "throttled": _("That was a lot of photos in a short time. Please wait a minute, then try again."),
         "encoder_unavailable": _("Search by photo is having a rest. Please try again in a minute."),
         "database_unavailable": _("We can't look into our shelves right now. Please try again in a minute."),
     }

@@ -95,9 +95,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             if absent := [column for column in columns if column not in (reader.fieldnames or ())]:
-                raise BadCatalogue(
-                    f"{path.name} lacks the column {', '.join(absent)}. It needs: {', '.join(columns)}."
-                )
+                raise BadCatalogue(f"{path.name} lacks the column {', '.join(absent)}. It needs: {', '.join(columns)}.")
             for row in reader:
                 yield reader.line_num, {column: (row[column] or "").strip() for column in columns}
     except (UnicodeDecodeError, csv.Error) as error:
@@ -136,8 +134,8 @@ def _price(text: str, place: str) -> Decimal | None:
     try:
         price = Decimal(text).quantize(Decimal("0.01"))
     except InvalidOperation:
-        price = Decimal(-1)
-    if not 0 <= price < 100_000_000:
+        price = Decimal("NaN")
+    if price.is_nan() or not 0 <= price < 100_000_000:
         raise BadCatalogue(f"{place}: {text!r} is no price. Write it as 12.50, or leave it empty.")
     return price
 
@@ -230,7 +228,7 @@ def _save(listed: ListedProduct, category: Category, copied: list[str]) -> None:
         with path.open("rb") as file:
             picture = ProductImage(product=product, alt=alt, position=position)
             picture.image.save(path.name, File(file), save=False)
-            copied.append(picture.image.name)
+            copied.append(str(picture.image))
             picture.save()
 
 

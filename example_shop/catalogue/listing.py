@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, F, Q, QuerySet
+from django.forms import BoundField
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
@@ -19,6 +20,7 @@ from example_shop.catalogue import forms
 from example_shop.catalogue.models import Product
 
 PAGE_SIZE = 24
+HIGHLIGHTS = 5
 MOST_WORDS = 8
 
 
@@ -52,7 +54,22 @@ class Listing:
     brands: list[Facet]
     chips: list[Chip]
     category: Facet | None
+    sort: str
     everything: bool
+
+    @property
+    def price_fields(self) -> list[BoundField]:
+        """Return the two ends of the price range."""
+        return [self.form["price_min"], self.form["price_max"]]
+
+    @property
+    def highlights(self) -> list[Product]:
+        """Return some products with pictures from the end of the page, each of another category."""
+        found: dict[int, Product] = {}
+        for product in reversed(self.page.object_list):
+            if product.pictures:
+                found.setdefault(product.category_id, product)
+        return list(found.values())[:HIGHLIGHTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +101,11 @@ def of(parameters: QueryDict) -> Listing:
         products = products.filter(category__slug=category) if known else products.none()
     if brands:
         products = products.filter(brand__in=brands)
-    order = forms.SORTS[wanted.get("sort") or "newest"][1]
-    paginator = Paginator(products.order_by(*_nulls_last(order)), PAGE_SIZE)
+    sort = wanted.get("sort") or "newest"
+    paginator = Paginator(products.order_by(*_nulls_last(forms.SORTS[sort][1])), PAGE_SIZE)
     paginator.count = total  # already known from the facets
     page = paginator.get_page(parameters.get("page"))
+    page.object_list = list(page.object_list)
 
     categories = _categories(parameters, cells, category, brands)
     chosen = next((facet for facet in categories if facet.chosen), None)
@@ -100,6 +118,7 @@ def of(parameters: QueryDict) -> Listing:
         brands=_brands(here, brands),
         chips=chips,
         category=chosen,
+        sort=sort,
         everything=not chips and not category and page.number == 1,
     )
 
@@ -128,7 +147,7 @@ def _ranges(wanted: dict[str, Any]) -> Q:
 
 
 def _cells(rest: Q) -> list[_Cell]:
-    """Count what `rest` leaves of each category and brand; those of which nothing is left are named too."""
+    """Count what `rest` leaves of each category and brand, 0 too: what is chosen is named in any case."""
     rows = (
         Product.objects.public()
         .order_by()
@@ -153,6 +172,7 @@ def _categories(parameters: QueryDict, cells: list[_Cell], category: str, brands
             query=_query(parameters, category=slug),
         )
         for slug, name in sorted(names.items(), key=lambda item: item[1].casefold())
+        if counts[slug] or slug == category
     ]
 
 
@@ -165,6 +185,7 @@ def _brands(cells: Iterable[_Cell], chosen: set[str]) -> list[Facet]:
     return [
         Facet(value=brand, label=brand, count=count, chosen=brand in chosen)
         for brand, count in sorted(counts.items(), key=lambda item: item[0].casefold())
+        if count or brand in chosen
     ]
 
 

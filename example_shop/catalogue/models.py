@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.urls import reverse
 
-SCARCE = 3
+SCARCE = 2
 """As many pieces left, or fewer, are called the last ones."""
 
 
@@ -95,4 +95,4 @@ class ProductImage(models.Model):
         ordering = ["position", "pk"]
 
     def __str__(self) -> str:
-        return self.alt or self.image.name
+        return self.alt or str(self.image)

@@ -24,4 +24,4 @@ class ShopCatalog(visual_search.Catalog):
 
     def images(self, product: Product) -> Iterator[visual_search.ProductImage]:
         for image in product.images.all():
-            yield visual_search.ProductImage(key=image.pk, file=image.image, alt=image.alt)
+            yield visual_search.ProductImage(key=str(image.pk), file=image.image, alt=image.alt)

@@ -6,7 +6,8 @@ from visual_search.admin import charts
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(0, 4), (4, 4), (5, 8), (9, 20), (20, 20), (21, 40), (41, 80), (200, 200), (201, 400)]
+    ("value", "expected"),
+    [(0, 4), (4, 4), (5, 8), (9, 12), (20, 20), (21, 40), (41, 60), (200, 200), (201, 400), (401, 600), (1_001, 1_200)],
 )
 def test_ceiling__is_round_and_divides_into_round_steps(value: int, expected: int) -> None:
     assert charts.ceiling(value) == expected

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests import factories
+from visual_search.admin import embeddings
 from visual_search.indexing import worker
-from visual_search.models import ProductChange, ProductEmbedding
+from visual_search.models import ProductEmbedding, QueuedProduct
 
 pytestmark = pytest.mark.django_db
 
@@ -156,9 +157,7 @@ def test_rows__can_not_be_added_changed_or_deleted(admin_client: Client) -> None
 
     assert admin_client.get(reverse("admin:visual_search_productembedding_add")).status_code == 403
     assert admin_client.post(change(row), {"state": "failed"}).status_code == 403
-    assert (
-        admin_client.post(reverse("admin:visual_search_productembedding_delete", args=[row.pk])).status_code == 403
-    )
+    assert admin_client.post(reverse("admin:visual_search_productembedding_delete", args=[row.pk])).status_code == 403
     assert ProductEmbedding.objects.filter(pk=row.pk, state="ready").exists()
 
 
@@ -172,12 +171,10 @@ def test_embed_again__encodes_unchanged_bytes(staff: Callable[..., Client]) -> N
     ProductEmbedding.objects.update(embedding=[0.5] * len(original), updated_at=long_ago)
     row = ProductEmbedding.objects.get(product=chosen)
 
-    answer = client.post(
-        reverse(LIST), {"action": "embed_selected_again", "_selected_action": [row.pk]}, follow=True
-    )
+    answer = client.post(reverse(LIST), {"action": "embed_selected_again", "_selected_action": [row.pk]}, follow=True)
 
     assert [str(message) for message in answer.context["messages"]] == ["1 product is queued to be embedded again."]
-    assert list(ProductChange.objects.values_list("product_id", flat=True)) == [chosen.pk]
+    assert list(QueuedProduct.objects.values_list("product_id", "forced")) == [(chosen.pk, True)]
     while worker.run(seconds=60):
         pass
     vectors = dict(ProductEmbedding.objects.values_list("product_id", "embedding"))
@@ -192,6 +189,23 @@ def test_embed_again__encodes_unchanged_bytes(staff: Callable[..., Client]) -> N
     )
 
 
+def test_embed_again__refuses_too_many(staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embeddings, "MOST_AT_ONCE", 1)
+    client = staff("view_productembedding", "reindex")
+    for _ in range(2):
+        factories.product()
+    factories.embed()
+    keys = list(ProductEmbedding.objects.values_list("pk", flat=True))
+
+    chosen = {"action": "embed_selected_again", "_selected_action": keys}
+    answer = client.post(reverse(LIST), chosen, follow=True)
+
+    assert [str(message) for message in answer.context["messages"]] == [
+        "2 pictures are too many for one go; the limit is 1. The page Reindex queues them all."
+    ]
+    assert not QueuedProduct.objects.exists()
+
+
 def test_embed_again__by_the_button_of_a_page(staff: Callable[..., Client]) -> None:
     client = staff("view_productembedding", "reindex")
     product = factories.product()
@@ -202,9 +216,8 @@ def test_embed_again__by_the_button_of_a_page(staff: Callable[..., Client]) -> N
     answer = client.post(again(row))
 
     assert (answer.status_code, answer.url) == (302, change(row))
-    assert list(ProductChange.objects.values_list("product_id", flat=True)) == [product.pk]
-    assert ProductEmbedding.objects.get().source_sha256 == ""
-    assert client.post(reverse("admin:visual_search_embed_again", args=[0])).url == reverse("admin:index")
+    assert list(QueuedProduct.objects.values_list("product_id", "forced")) == [(product.pk, True)]
+    assert client.post(reverse("admin:visual_search_embed_again", args=[0])).status_code == 404
 
 
 def test_embed_again__is_refused(client: Client, staff: Callable[..., Client]) -> None:
@@ -221,5 +234,4 @@ def test_embed_again__is_refused(client: Client, staff: Callable[..., Client]) -
     assert again(row) not in looker.get(change(row)).content.decode()
     assert "embed_selected_again" not in looker.get(reverse(LIST)).content.decode()
     looker.post(reverse(LIST), {"action": "embed_selected_again", "_selected_action": [row.pk]})
-    assert not ProductChange.objects.exists()
-    assert ProductEmbedding.objects.get().source_sha256 == row.source_sha256
+    assert not QueuedProduct.objects.exists()

@@ -122,7 +122,7 @@ def test_products__with_few_candidates_are_sorted_exactly(filled: Any) -> None:
 
 def test_products__a_product_with_many_pictures_fills_one_place(filled: Any) -> None:
     index, vectors = filled
-    first, crowd, *rest = list(vectors)
+    first, crowd, *_ = list(vectors)
     near = [
         rows.Row(
             product=crowd, image_key=str(number), position=number, state="ready", part_lengths=[1.0],

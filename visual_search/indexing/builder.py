@@ -16,6 +16,8 @@ from visual_search.models import SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
 
+LOCK = "visual_search.build"
+
 _threads: dict[int, threading.Thread] = {}
 
 
@@ -59,7 +61,7 @@ def _alone(index: SearchIndex) -> Iterator[bool]:
     works on the statement, even where the process that sent it is gone.
     """
     with connections[conf.settings.DATABASE].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext('visual_search.build'), %s)", [index.pk])
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [LOCK, index.pk])
         alone = cursor.fetchone()[0]
         try:
             yield alone
@@ -67,4 +69,4 @@ def _alone(index: SearchIndex) -> Iterator[bool]:
             if alone:
                 # Where the connection is broken, the lock is gone with it.
                 with suppress(DatabaseError):
-                    cursor.execute("SELECT pg_advisory_unlock(hashtext('visual_search.build'), %s)", [index.pk])
+                    cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [LOCK, index.pk])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import connections, models, transaction
@@ -57,14 +57,14 @@ def fold(*, limit: int = FOLDED_AT_ONCE) -> int:
             ), latest AS (
                 SELECT product_id, max(id) AS generation FROM taken GROUP BY product_id
             ), queued AS (
-                INSERT INTO {queue} AS queue (index_id, product_id, generation, priority, attempts)
-                SELECT index.id, latest.product_id, latest.generation, %s, 0
+                INSERT INTO {queue} AS queue (index_id, product_id, generation, priority, attempts, forced)
+                SELECT index.id, latest.product_id, latest.generation, %s, 0, false
                 FROM latest CROSS JOIN {index} index WHERE index.state = ANY(%s)
                 ORDER BY index.id, latest.product_id
                 -- Always a new generation: a change that commits late may carry a smaller id than one folded before.
                 ON CONFLICT (index_id, product_id) DO UPDATE SET
                     generation = greatest(queue.generation + 1, excluded.generation), priority = excluded.priority,
-                    attempts = 0, not_before = NULL, lease_token = NULL, lease_until = NULL
+                    queued_at = now(), attempts = 0, not_before = NULL, lease_token = NULL, lease_until = NULL
             )
             SELECT count(*) FROM taken
             """,
@@ -84,39 +84,56 @@ def fold(*, limit: int = FOLDED_AT_ONCE) -> int:
     return folded
 
 
-def queue_all(index: SearchIndex) -> int:
-    """Queue every product that the shop lists for `index`, at bulk priority; return how many rows that added."""
+def queue_all(index: SearchIndex, *, forced: bool = False) -> int:
+    """Queue every product that the shop lists for `index`, at bulk priority; return how many rows that wrote.
+
+    `forced` has unchanged pictures encoded again too.
+    """
     listed = catalog.current().products().using(conf.settings.DATABASE).order_by().values("pk").query
     sql, parameters = listed.get_compiler(conf.settings.DATABASE).as_sql()
+    return _queue([index], sql, parameters, priority=QueuedProduct.Priority.BULK, forced=forced)
+
+
+def force(products: Sequence[Any]) -> int:
+    """Queue `products` (keys) for every index that is kept, to be encoded again though unchanged; return the rows."""
+    database = conf.settings.DATABASE
+    chosen = catalog.product_model()._base_manager.using(database).filter(pk__in=products).order_by().values("pk").query
+    sql, parameters = chosen.get_compiler(database).as_sql()
+    kept = list(SearchIndex.objects.using(database).kept())
+    return _queue(kept, sql, parameters, priority=QueuedProduct.Priority.SAVED, forced=True)
+
+
+def _queue(indexes: Sequence[SearchIndex], sql: str, parameters: Sequence[Any], *, priority: int, forced: bool) -> int:
     product, key = _table(catalog.product_model()), _column(catalog.product_model()._meta.pk)
     change, queue = _table(ProductChange), _table(QueuedProduct)
+    again = """UPDATE SET forced = true, generation = queue.generation + 1, queued_at = now(), attempts = 0,
+        not_before = NULL, lease_token = NULL, lease_until = NULL"""
+    keys = [index.pk for index in indexes]
     with transaction.atomic(conf.settings.DATABASE), _cursor() as cursor:
         cursor.execute(
             f"""
-            INSERT INTO {queue} (index_id, product_id, generation, priority, attempts)
-            SELECT %s, product.{key}, 0, %s, 0 FROM {product} product WHERE product.{key} IN ({sql})
-            ORDER BY product.{key} FOR KEY SHARE SKIP LOCKED
-            ON CONFLICT (index_id, product_id) DO NOTHING
+            INSERT INTO {queue} AS queue (index_id, product_id, generation, priority, attempts, forced)
+            SELECT index.id, free.key, 0, %s, 0, %s FROM (
+                SELECT product.{key} AS key FROM {product} product WHERE product.{key} IN ({sql})
+                ORDER BY product.{key} FOR KEY SHARE SKIP LOCKED) free
+            CROSS JOIN unnest(%s::bigint[]) index(id) ORDER BY index.id, free.key
+            ON CONFLICT (index_id, product_id) DO {again if forced else "NOTHING"}
             """,
-            [index.pk, QueuedProduct.Priority.BULK, *parameters],
+            [priority, forced, *parameters, keys],
         )
-        added = cursor.rowcount
+        written = cursor.rowcount
         # What the shop had locked just now takes the way of a save, which waits for nobody.
         cursor.execute(
             f"""
             INSERT INTO {change} (product_id) SELECT product.{key} FROM {product} product
-            WHERE product.{key} IN ({sql})
-            AND NOT EXISTS (SELECT 1 FROM {queue} WHERE index_id = %s AND product_id = product.{key})
+            WHERE product.{key} IN ({sql}) AND EXISTS (
+                SELECT 1 FROM unnest(%s::bigint[]) index(id) WHERE NOT EXISTS (
+                    SELECT 1 FROM {queue} WHERE index_id = index.id AND product_id = product.{key}))
             """,
-            [*parameters, index.pk],
+            [*parameters, keys],
         )
         nudge.after_commit(using=conf.settings.DATABASE)
-    return added
-
-
-def waiting() -> bool:
-    """Return whether there are changes to fold."""
-    return ProductChange.objects.using(conf.settings.DATABASE).exists()
+    return written
 
 
 def _cursor() -> Any:

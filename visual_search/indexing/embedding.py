@@ -43,15 +43,21 @@ def encoder_of(index: SearchIndex) -> joined.Joined:
 
 
 def run(
-    index: SearchIndex, keys: Sequence[Any], *, hopeless: Collection[Any] = (), deadline: float = float("inf")
+    index: SearchIndex,
+    keys: Sequence[Any],
+    *,
+    forced: Collection[Any] = (),
+    hopeless: Collection[Any] = (),
+    deadline: float = float("inf"),
 ) -> Outcome:
     """Embed the pictures of the products `keys` for `index`, one product at least and the others until `deadline`.
 
-    A bad picture fails its own row. Pictures of `hopeless` products fail unread. Pictures stream through reading,
+    A bad picture fails its own row. An unchanged one keeps its vector unless its product is `forced`. Pictures of
+    `hopeless` products fail unread. Pictures stream through reading,
     decoding and encoding, so that memory doesn't depend on how many there are.
     """
     encoder = encoder_of(index)
-    stream = _Stream(index, keys, hopeless=hopeless, deadline=deadline)
+    stream = _Stream(index, keys, forced=forced, hopeless=hopeless, deadline=deadline)
     for features in encoding.encode(encoder, stream.to_encode()):
         stream.encoded(features)
     return stream.outcome
@@ -60,11 +66,19 @@ def run(
 class _Stream:
     """The pictures of a batch on their way: most are settled as they are read, the others go through the encoder."""
 
-    def __init__(self, index: SearchIndex, keys: Sequence[Any], *, hopeless: Collection[Any], deadline: float) -> None:
+    def __init__(
+        self,
+        index: SearchIndex,
+        keys: Sequence[Any],
+        *,
+        forced: Collection[Any],
+        hopeless: Collection[Any],
+        deadline: float,
+    ) -> None:
         self.outcome = Outcome()
         self._hopeless, self._deadline = hopeless, deadline
         self._products = list(pictures.load(keys).values())
-        self._known = _known(index, keys)
+        self._known = _known(index, [key for key in keys if key not in forced])
         self._sampled = fit.sampled(index, keys)
         self._transforms = arrays.transforms(index.pk)
         self._waiting: deque[pictures.Picture] = deque()
@@ -127,6 +141,7 @@ def _row(picture: pictures.Picture, state: str) -> rows.Row:
         state=str(state),
         source_name=picture.name,
         source_sha256=picture.sha256,
+        source_size=picture.size,
     )
 
 

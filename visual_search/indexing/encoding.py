@@ -10,11 +10,14 @@ from visual_search.encoders import base, pipeline
 from visual_search.exceptions import BadImage
 from visual_search.images import limits, pool
 
+DEADLINE = 20.0
+"""Seconds of wall time for one picture: a busy machine must not fail an innocent one for good."""
+
 
 @lru_cache(maxsize=1)
 def decoder() -> pool.Decoder:
     """Return the process's decoder: children that can be killed, started when the first picture comes."""
-    return pool.Decoder()
+    return pool.Decoder(deadline=DEADLINE)
 
 
 def encode(encoder: base.Encoder, sources: Iterable[bytes]) -> Iterator[base.Features | BadImage]:

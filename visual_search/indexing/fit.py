@@ -21,6 +21,8 @@ PICTURES = 5_000
 
 SAMPLED_AT_ONCE = 16
 
+LOCK = "visual_search.fit"
+
 
 def run(deadline: float) -> bool:
     """Carry on with the fit of an index that needs one, until `deadline`; return whether there was anything to do.
@@ -122,7 +124,7 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
 
 def _locked(index: SearchIndex) -> bool:
     with connections[conf.settings.DATABASE].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('visual_search.fit'), %s)", [index.pk])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), %s)", [LOCK, index.pk])
         return cursor.fetchone()[0]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.db import connections
+from contextlib import suppress
+from dataclasses import dataclass
+
+from django.db import DatabaseError, connections
 
 from visual_search import conf
 from visual_search.models import ProductEmbedding, SearchIndex
@@ -10,7 +13,20 @@ from visual_search.models import ProductEmbedding, SearchIndex
 M = 16
 EF_CONSTRUCTION = 64
 
-OPERATOR_CLASSES = {SearchIndex.Metric.COSINE: "halfvec_cosine_ops"}
+OPERATORS = {SearchIndex.Metric.COSINE: ("<=>", "halfvec_cosine_ops")}
+"""Distance operator and operator class of each metric."""
+
+LEAST_MEMORY, MOST_MEMORY = 64, 2_048
+"""Bounds in MB of what a build may take: with too little the graph spills, and the build takes 3.6 times as long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How far Postgres is with an index: its phase, and tuples done of how many (0 where the phase counts none)."""
+
+    phase: str
+    done: int
+    total: int
 
 
 def name(index: int) -> str:
@@ -18,10 +34,16 @@ def name(index: int) -> str:
     return f"visual_search_hnsw_{index}"
 
 
+def operator(index: SearchIndex) -> str:
+    """Return the distance operator of the metric of `index`."""
+    return OPERATORS[SearchIndex.Metric(index.metric)][0]
+
+
 def build(index: SearchIndex) -> None:
     """Create the HNSW index unless a valid one is there; an INVALID one, left by a build that died, is dropped first.
 
-    CONCURRENTLY, save inside a transaction (a test's), where Postgres does not allow it.
+    CONCURRENTLY, save inside a transaction (a test's), where Postgres does not allow it. Nobody else may build it at
+    the same time: use `builder.build`.
     """
     if valid(index.pk):
         return
@@ -31,15 +53,41 @@ def build(index: SearchIndex) -> None:
     if connection.in_atomic_block:
         # Deferred checks of foreign keys that are still to come would refuse the index.
         connection.check_constraints()
-    table, operators = ProductEmbedding._meta.db_table, OPERATOR_CLASSES[SearchIndex.Metric(index.metric)]
+    table, operators = ProductEmbedding._meta.db_table, OPERATORS[SearchIndex.Metric(index.metric)][1]
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE INDEX {concurrently} {name(index.pk)} ON {table}"
-            f" USING hnsw ((embedding::halfvec({index.dimensions})) {operators})"
-            f" WITH (m = {M}, ef_construction = {EF_CONSTRUCTION}) WHERE index_id = {index.pk}"
-        )
+        try:
+            # Not SET LOCAL: CONCURRENTLY has no transaction of ours to be local to.
+            cursor.execute(f"SET maintenance_work_mem = '{_memory(index)}MB'")
+            cursor.execute(
+                f"CREATE INDEX {concurrently} {name(index.pk)} ON {table}"
+                f" USING hnsw ((embedding::halfvec({index.dimensions})) {operators})"
+                f" WITH (m = {M}, ef_construction = {EF_CONSTRUCTION}) WHERE index_id = {index.pk}"
+            )
+        finally:
+            with suppress(DatabaseError):
+                cursor.execute("RESET maintenance_work_mem")
         # Without it the planner knows nothing of what was just loaded.
         cursor.execute(f"ANALYZE {table}")
+
+
+def _memory(index: SearchIndex) -> int:
+    """Return the MB that the graph takes: rows x (2 bytes a dimension + 8 + links), and 30 % (pgvector#745)."""
+    rows = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index, state="ready").count()
+    needed = rows * (2 * (index.dimensions or 0) + 8 + 16 * M) * 1.3 / 2**20
+    return int(min(max(needed, LEAST_MEMORY), MOST_MEMORY))
+
+
+def progress(index: int) -> Build | None:
+    """Return how far the build for search index `index` is, or None where none is running."""
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            "SELECT phase, tuples_done, tuples_total FROM pg_stat_progress_create_index"
+            " WHERE index_relid = to_regclass(%s) OR pid IN ("
+            "   SELECT pid FROM pg_stat_activity WHERE query LIKE '%%CREATE INDEX%%' || %s || ' ON%%')",
+            [name(index), name(index)],
+        )
+        row = cursor.fetchone()
+    return Build(phase=row[0], done=row[1], total=row[2]) if row else None
 
 
 def valid(index: int) -> bool:

@@ -27,7 +27,7 @@ _closed_from = 0.0
 
 def after_commit(*, using: str) -> None:
     """Send one nudge when the transaction on `using` commits, however often this is called in it."""
-    if not any(callback is send for _, callback, _ in connections[using].run_on_commit):
+    if not any(entry[1] is send for entry in connections[using].run_on_commit):
         transaction.on_commit(send, using=using, robust=True)
 
 
@@ -52,8 +52,7 @@ def send() -> bool:
 
 def _connection() -> Connection:
     """Return a connection to the broker that gives up soon, whatever the project's own time-outs are."""
-    app = current_app._get_current_object()
     # Only Redis' transport knows them; the others get by with the time-out for connecting.
     options = {"socket_timeout": SLOW, "socket_connect_timeout": SLOW}
-    impatient = options if str(app.conf.broker_url or "").startswith(("redis", "sentinel")) else {}
-    return app.connection_for_write(connect_timeout=SLOW, transport_options=impatient)
+    impatient = options if str(current_app.conf.broker_url or "").startswith(("redis", "sentinel")) else {}
+    return current_app.connection_for_write(connect_timeout=SLOW, transport_options=impatient)

@@ -35,6 +35,7 @@ class Picture:
     file: Any = field(default=None, repr=False)
     data: bytes = field(default=b"", repr=False)
     sha256: str = ""
+    size: int | None = None
     error: VisualSearchError | None = None
 
 
@@ -101,6 +102,7 @@ def read(pictures: Iterable[Picture], *, ahead: int = AHEAD) -> Iterator[Picture
             picture.error = StorageFailed(f"{type(outcome).__name__}: {outcome}")
         elif outcome is not None:
             picture.data, picture.sha256 = outcome
+            picture.size = len(picture.data)
         yield picture
 
 

@@ -10,6 +10,7 @@ from visual_search import catalog, conf
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
 
 RECENT_SECONDS = 30
+"""How far back the rate looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,30 +47,31 @@ class Progress:
 def of(index: SearchIndex) -> Progress:
     """Return the progress of `index`."""
     database = conf.settings.DATABASE
-    embedding, queue = ProductEmbedding._meta.db_table, QueuedProduct._meta.db_table
-    changed = ProductChange.objects.using(database).values("product_id").distinct().count()
+    listed = catalog.current().products().using(database).order_by().values("pk").query
+    sql, parameters = listed.get_compiler(database).as_sql()
     with connections[database].cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'failed'),
-                (SELECT count(*) FROM {queue} WHERE index_id = %(index)s),
-                count(*) FILTER (WHERE updated_at > now() - make_interval(secs => %(recent)s))
-                    / greatest(extract(epoch FROM now() - min(updated_at)
-                        FILTER (WHERE updated_at > now() - make_interval(secs => %(recent)s))), 1),
-                (SELECT error_message FROM {embedding}
-                    WHERE index_id = %(index)s AND state = 'failed' ORDER BY updated_at DESC LIMIT 1)
-            FROM {embedding} WHERE index_id = %(index)s
+            WITH pictures AS (SELECT state, error_message, updated_at FROM {ProductEmbedding._meta.db_table}
+                WHERE index_id = %s),
+            -- All rows of a batch have one time: the first batch only says when the clock starts.
+            recent AS (SELECT updated_at FROM pictures WHERE updated_at > now() - make_interval(secs => %s)),
+            clock AS (SELECT min(updated_at) AS start, max(updated_at) AS stop FROM recent)
+            SELECT (SELECT count(*) FROM ({sql}) listed),
+                (SELECT count(*) FROM (
+                    SELECT product_id FROM {QueuedProduct._meta.db_table} WHERE index_id = %s
+                    UNION SELECT product_id FROM {ProductChange._meta.db_table}) waiting),
+                (SELECT count(*) FROM pictures WHERE state = 'ready'),
+                (SELECT count(*) FROM pictures WHERE state = 'failed'),
+                (SELECT coalesce(count(*) / nullif(extract(epoch FROM clock.stop - clock.start), 0), 0)
+                    FROM recent, clock WHERE updated_at > clock.start GROUP BY clock.start, clock.stop),
+                (SELECT error_message FROM pictures WHERE state = 'failed' ORDER BY updated_at DESC LIMIT 1)
             """,
-            {"index": index.pk, "recent": RECENT_SECONDS},
+            [index.pk, RECENT_SECONDS, *parameters, index.pk],
         )
-        ready, failed, queued, rate, last_error = cursor.fetchone()
+        total, queued, ready, failed, rate, last_error = cursor.fetchone()
     return Progress(
-        listed=catalog.current().products().using(database).order_by().count(),
-        queued=queued + changed,
-        ready=ready,
-        failed=failed,
-        rate=float(rate or 0),
-        last_error=last_error or "",
+        listed=total, queued=queued, ready=ready, failed=failed, rate=float(rate or 0), last_error=last_error or ""
     )
 
 

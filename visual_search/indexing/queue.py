@@ -25,6 +25,7 @@ class Claim:
     product: Any
     generation: int
     attempts: int
+    forced: bool = False
     token: uuid.UUID
 
 
@@ -46,12 +47,12 @@ def claim(limit: int) -> list[Claim]:
                 AND (queue.not_before IS NULL OR queue.not_before <= now())
                 AND (queue.lease_until IS NULL OR queue.lease_until < now())
                 ORDER BY queue.priority, queue.id LIMIT %s FOR UPDATE OF queue SKIP LOCKED)
-            RETURNING index_id, product_id, generation, attempts
+            RETURNING index_id, product_id, generation, attempts, forced
             """,
             [token, LEASE_SECONDS, [str(state) for state in SearchIndex.KEPT], limit],
         )
         return [
-            Claim(index=row[0], product=row[1], generation=row[2], attempts=row[3], token=token)
+            Claim(index=row[0], product=row[1], generation=row[2], attempts=row[3], forced=row[4], token=token)
             for row in cursor.fetchall()
         ]
 

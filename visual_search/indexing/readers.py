@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,7 +36,7 @@ class Readers:
         """
         waiting: deque[_Call[Item, Result]] = deque()
         for item in items:
-            call = _Call(function, item)
+            call = _Call[Item, Result](function, item)
             waiting.append(call)
             self._submit(call)
             if len(waiting) > ahead:
@@ -44,7 +44,7 @@ class Readers:
         while waiting:
             yield self._result(waiting.popleft())
 
-    def _submit(self, call: _Call[Item, Result]) -> None:
+    def _submit(self, call: _Call[Any, Any]) -> None:
         self._calls.put(call)
         if self._running < self.threads:
             self._running += 1
@@ -53,7 +53,7 @@ class Readers:
     def _start(self) -> None:
         threading.Thread(target=_work, args=(self._calls,), name="visual-search-read", daemon=True).start()
 
-    def _result(self, call: _Call[Item, Result]) -> Result | Exception:
+    def _result(self, call: _Call[Any, Any]) -> Any:
         # Its time begins when a thread takes it up; until then the ones before it are on trial.
         while not call.done.wait(self.seconds if call.started is None else call.left(self.seconds)):
             if call.started is not None and call.left(self.seconds) <= 0:
@@ -63,7 +63,7 @@ class Readers:
         return call.outcome
 
     def _start_empty(self) -> None:
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()  # type: ignore[type-arg]
+        self._calls: queue.SimpleQueue[_Call[Any, Any]] = queue.SimpleQueue()
         self._running = 0
 
 
@@ -81,7 +81,7 @@ class _Call(Generic[Item, Result]):
         return max((self.started or 0) + seconds - time.monotonic(), 0)
 
 
-def _work(calls: queue.SimpleQueue) -> None:  # type: ignore[type-arg]
+def _work(calls: queue.SimpleQueue[_Call[Any, Any]]) -> None:
     while True:
         call = calls.get()
         call.started = time.monotonic()

@@ -20,7 +20,7 @@ UNCHANGED = "unchanged"
 _STAGE = "visual_search_stage"
 _COLUMNS = (
     "index_id", "product_id", "image_key", "position", "state", "error_code", "error_message",
-    "source_name", "source_sha256", "part_lengths", "embedding",
+    "source_name", "source_sha256", "source_size", "part_lengths", "embedding",
 )  # fmt: skip
 
 
@@ -36,6 +36,7 @@ class Row:
     error_message: str = ""
     source_name: str = ""
     source_sha256: str = ""
+    source_size: int | None = None
     part_lengths: Sequence[float] = ()
     embedding: np.ndarray[Any, Any] | None = None
 
@@ -65,9 +66,12 @@ def write(index: int, products: Sequence[Any], rows: Sequence[Row]) -> None:
         )
         cursor.execute(
             f"""
-            UPDATE {table} old SET position = new.position FROM {_STAGE} new
-            WHERE new.state = %s AND old.index_id = new.index_id AND old.product_id = new.product_id
-            AND old.image_key = new.image_key AND old.position <> new.position
+            UPDATE {table} old SET position = new.position, source_name = new.source_name,
+                source_size = new.source_size
+            FROM {_STAGE} new WHERE new.state = %s AND old.index_id = new.index_id
+            AND old.product_id = new.product_id AND old.image_key = new.image_key
+            AND (old.position, old.source_name, old.source_size)
+                IS DISTINCT FROM (new.position, new.source_name, new.source_size)
             """,
             [UNCHANGED],
         )
@@ -101,6 +105,7 @@ def _copy(connection: Any, index: int, rows: Sequence[Row]) -> None:
                         row.error_message,
                         row.source_name,
                         row.source_sha256,
+                        row.source_size,
                         list(row.part_lengths),
                         None if row.embedding is None else HalfVector(row.embedding),
                     )

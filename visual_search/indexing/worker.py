@@ -76,7 +76,8 @@ def embed(index: SearchIndex, claims: Sequence[queue.Claim], *, deadline: float 
     last = {claim.product for claim in claims if claim.attempts >= queue.MOST_ATTEMPTS}
     hopeless = {claim.product for claim in claims if claim.attempts > queue.MOST_ATTEMPTS}
     keys = [claim.product for claim in claims]
-    outcome = embedding.run(index, keys, hopeless=hopeless, deadline=deadline)
+    forced = {claim.product for claim in claims if claim.forced}
+    outcome = embedding.run(index, keys, forced=forced, hopeless=hopeless, deadline=deadline)
     put_off = outcome.put_off - last
     queue.release([claim for claim in claims if claim.product in put_off])
     _finish(index, [claim for claim in claims if claim.product not in put_off], outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from visual_search.indexing import progress
+from visual_search.indexing import hnsw, progress
 
 WIDTH = 28
 
@@ -17,10 +17,13 @@ class ProgressLine:
         self.live = bool(getattr(stream, "isatty", lambda: False)())
         self.shown = -1
 
-    def show(self, state: progress.Progress) -> None:
-        """Show `state`; off a terminal only where 5 % were gained since the last line."""
+    def show(self, state: progress.Progress, building: hnsw.Build | None = None) -> None:
+        """Show `state`, or the HNSW index being built; off a terminal only at every 5 %."""
         if self.live:
-            self._write(f"\r\x1b[2K{describe(state)}")
+            said = describe(state)
+            if building is not None:
+                said = f"{said}; HNSW: {building.phase}, {building.done} of {building.total}"
+            self._write(f"\r\x1b[2K{said}")
         elif (step := int(state.fraction * 20)) != self.shown:
             self.shown = step
             self._write(f"{describe(state)}\n")

@@ -120,6 +120,10 @@ class Migration(migrations.Migration):
             name="ProductChange",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="time"),
+                ),
             ],
             options={
                 "verbose_name": "product change",
@@ -141,6 +145,7 @@ class Migration(migrations.Migration):
                 ("error_message", models.TextField(blank=True, verbose_name="error message")),
                 ("source_name", models.CharField(blank=True, max_length=500, verbose_name="file")),
                 ("source_sha256", models.CharField(blank=True, max_length=64, verbose_name="SHA-256 of the file")),
+                ("source_size", models.BigIntegerField(null=True, verbose_name="size of the file")),
                 (
                     "part_lengths",
                     django.contrib.postgres.fields.ArrayField(
@@ -166,6 +171,16 @@ class Migration(migrations.Migration):
                 (
                     "priority",
                     models.SmallIntegerField(choices=[(0, "saved"), (10, "bulk")], default=0, verbose_name="priority"),
+                ),
+                (
+                    "forced",
+                    models.BooleanField(
+                        default=False, help_text="Encode unchanged pictures too.", verbose_name="forced"
+                    ),
+                ),
+                (
+                    "queued_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="queued"),
                 ),
                 ("attempts", models.PositiveSmallIntegerField(default=0, verbose_name="attempts")),
                 ("not_before", models.DateTimeField(null=True, verbose_name="not before")),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django.db import models
 from django.contrib.postgres.fields import ArrayField
+from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from pgvector.django import HalfVectorField
@@ -45,6 +45,7 @@ class ProductEmbedding(models.Model):
     error_message = models.TextField(_("error message"), blank=True)
     source_name = models.CharField(_("file"), max_length=500, blank=True)
     source_sha256 = models.CharField(_("SHA-256 of the file"), max_length=64, blank=True)
+    source_size = models.BigIntegerField(_("size of the file"), null=True)
     part_lengths = ArrayField(models.FloatField(), verbose_name=_("lengths of the parts"), default=list)
     embedding = HalfVectorField(null=True)
     updated_at = models.DateTimeField(_("updated"), db_default=Now())

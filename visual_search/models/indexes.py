@@ -37,7 +37,10 @@ class SearchIndex(models.Model):
         _("encoders"), help_text=_('Names or {"name", "weights", "sha256", "size"}, in the order of the parts.')
     )
     fingerprint = models.CharField(
-        _("fingerprint"), max_length=64, blank=True, help_text=_("SHA-256 of weights and preprocessing; set by the fit.")
+        _("fingerprint"),
+        max_length=64,
+        blank=True,
+        help_text=_("SHA-256 of weights and preprocessing; set by the fit."),
     )
     parts = models.JSONField(
         _("parts"), default=list, help_text=_('[{"name", "dimensions", "share"}] of the stored vector; set by the fit.')

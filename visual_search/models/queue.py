@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from visual_search import conf
@@ -19,6 +20,7 @@ class ProductChange(models.Model):
     product = models.ForeignKey(
         conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
+    created_at = models.DateTimeField(_("time"), db_default=Now())
 
     class Meta:
         verbose_name = _("product change")
@@ -35,11 +37,11 @@ class QueuedProduct(models.Model):
         BULK = 10, _("bulk")
 
     index = models.ForeignKey(SearchIndex, models.CASCADE, db_index=False, related_name="queue")
-    product = models.ForeignKey(
-        conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, related_name="+"
-    )
+    product = models.ForeignKey(conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, related_name="+")
     generation = models.BigIntegerField(_("generation"))
     priority = models.SmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.SAVED)
+    forced = models.BooleanField(_("forced"), default=False, help_text=_("Encode unchanged pictures too."))
+    queued_at = models.DateTimeField(_("queued"), db_default=Now())
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(_("not before"), null=True)
     lease_token = models.UUIDField(_("lease token"), null=True)

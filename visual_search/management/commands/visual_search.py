@@ -1,8 +1,7 @@
-"""`manage.py visual_search sync | status | activate | prune`."""
+"""`manage.py visual_search sync | status | activate | index | sweep | reconcile | prune`."""
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -10,14 +9,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from visual_search import conf
 from visual_search.exceptions import VisualSearchError
-from visual_search.indexing import changes, lifecycle, progress, worker
+from visual_search.indexing import changes, hnsw, lifecycle, progress, reconciler, sweeper
 from visual_search.insight import events
-from visual_search.management import lines
+from visual_search.management import filling, indexes
 from visual_search.models import SearchIndex
 
 
 class Command(BaseCommand):
-    help = "Keep the search index: embed what is queued, show how far it is, activate an index, delete old events."
+    help = "Keep the search index: embed what is queued, show how far it is, switch indexes, find what was missed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
@@ -26,6 +25,11 @@ class Command(BaseCommand):
         commands.add_parser("status", help="Show the indexes and their progress.")
         activate = commands.add_parser("activate", help="Make an index the one that answers.")
         activate.add_argument("index", type=int, help="Number of the index, as `status` shows it.")
+        activate.add_argument("--force", action="store_true", help="Even where it does not pass the gate.")
+        indexes.add_arguments(commands.add_parser("index", help="Create, fill, build, evaluate, switch an index."))
+        commands.add_parser("sweep", help="Wake a worker where work waits (every minute, from cron or Celery's beat).")
+        reconcile = commands.add_parser("reconcile", help="Queue products that changed without a signal (every night).")
+        reconcile.add_argument("--deep", action="store_true", help="Read and compare the bytes of every file.")
         prune = commands.add_parser("prune", help="Delete recorded searches that are older than their retention.")
         prune.add_argument("--days", type=int, help="Keep this many days (default: EVENT_RETENTION_DAYS).")
 
@@ -37,22 +41,12 @@ class Command(BaseCommand):
 
     def sync(self, *, strict: bool, **options: Any) -> None:
         lifecycle.ensure_first()
-        for index in self._indexes().kept():
+        kept = list(self._indexes().kept().order_by("id"))
+        if not kept:
+            raise CommandError("Every index is retired: create one with `manage.py visual_search index create`.")
+        for index in kept:
             changes.queue_all(index)
-        line = lines.ProgressLine(self.stdout)
-        while True:
-            busy = worker.run(seconds=0.5)
-            if (current := self._current()) is not None:
-                line.show(progress.of(current))
-            if not busy:
-                # What is left is in another worker's hands, or waits to be tried again.
-                if not progress.outstanding():
-                    break
-                time.sleep(0.5)
-        if (current := self._current()) is None:
-            raise CommandError("No index wants products: every one is retired. Create one first.")
-        state = progress.of(current)
-        line.finish(state)
+        state = filling.until_empty(self.stdout, kept[-1])
         if state.failed:
             self.stderr.write(f"{state.failed} pictures failed, the last one because: {state.last_error}")
             if strict:
@@ -69,18 +63,29 @@ class Command(BaseCommand):
                 f"    {state.done} of {state.listed} products done, {state.queued} queued; "
                 f"{state.ready} pictures ready, {state.failed} failed"
             )
+            if building := hnsw.progress(index.pk):
+                self.stdout.write(f"    HNSW: {building.phase}, {building.done} of {building.total}")
             if state.last_error:
                 self.stdout.write(f"    last error: {state.last_error}")
 
-    def activate(self, *, index: int, **options: Any) -> None:
-        chosen = self._indexes().filter(pk=index).first()
-        if chosen is None:
-            known = ", ".join(str(key) for key in self._indexes().values_list("pk", flat=True)) or "none"
-            raise CommandError(f"There is no index {index}. Indexes: {known}.")
-        former = lifecycle.activate(chosen)
-        self.stdout.write(self.style.SUCCESS(f"Index {chosen} is live."))
-        if former is not None:
-            self.stdout.write(f"To go back: manage.py visual_search activate {former.pk}")
+    def activate(self, **options: Any) -> None:
+        indexes.handle(self, step="activate", **options)
+
+    def index(self, **options: Any) -> None:
+        indexes.handle(self, **options)
+
+    def sweep(self, **options: Any) -> None:
+        found = sweeper.sweep()
+        if found is None:
+            self.stdout.write("Another sweep is running.")
+            return
+        self.stdout.write(
+            f"{found.due} products due, {found.changes} changes to fold, {found.expired} leases had run out."
+        )
+
+    def reconcile(self, *, deep: bool, **options: Any) -> None:
+        found = reconciler.reconcile(deep=deep)
+        self.stdout.write(f"{found.checked} products compared, {found.queued} queued.")
 
     def prune(self, *, days: int | None, **options: Any) -> None:
         deleted = events.prune(conf.settings.EVENT_RETENTION_DAYS if days is None else days)
@@ -88,6 +93,3 @@ class Command(BaseCommand):
 
     def _indexes(self) -> Any:
         return SearchIndex.objects.using(conf.settings.DATABASE)
-
-    def _current(self) -> SearchIndex | None:
-        return self._indexes().kept().order_by("-id").first()

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import connections
+from PIL import Image
+
+from tests import factories
+from visual_search import models
+
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="No Chromium is installed: `make browser` installs it."),
+]
+
+POLICY = "default-src 'self'; img-src 'self' blob:; base-uri 'none'; require-trusted-types-for 'script'"
+"""A shop with a strict policy: no inline script or style, and no string that becomes HTML."""
+
+
+@pytest.fixture
+def shop(settings: Any, tmp_path: Path) -> SimpleNamespace:
+    # The shop's own pages, and not its versions of ours: what is looked at here is the package's.
+    own, others = Path(settings.TEMPLATES[0]["DIRS"][0]), tmp_path / "templates"
+    shutil.copytree(own, others, ignore=shutil.ignore_patterns("visual_search"))
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [others]}]
+    shop = SimpleNamespace(
+        red=factories.product(name="Red", pictures=[factories.picture("crimson")]),
+        dark=factories.product(name="Dark", pictures=[factories.picture("firebrick")]),
+    )
+    factories.embed()
+    return shop
+
+
+@pytest.fixture
+def window(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Yield a function that opens an address of the shop in a browser of its own, under a strict policy."""
+    from playwright.sync_api import sync_playwright
+
+    # Playwright keeps an event loop in this thread, and Django refuses queries beside one.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+
+    def guarded(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": POLICY})
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+
+        def opened(path: str, **options: Any) -> Any:
+            page = browser.new_context(**options).new_page()
+            page.problems = []
+            page.on("pageerror", lambda error: page.problems.append(str(error)))
+            page.on("console", lambda said: page.problems.append(said.text) if "Security Policy" in said.text else None)
+            page.route("**/visual-search/**", lambda r: guarded(r) if r.request.method == "GET" else r.continue_())
+            page.goto(live_server.url + path)
+            return page
+
+        yield opened
+        browser.close()
+        # Beside an event loop Django keeps a second connection, which would be in the way of dropping the database.
+        connections.close_all()
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """Return a photo of 12 megapixels, as a phone takes it: sideways, with a note that says so."""
+    image = Image.open(io.BytesIO(factories.picture("crimson"))).resize((4000, 3000))
+    path = tmp_path / "phone.jpg"
+    exif = Image.Exif()
+    exif[274] = 6
+    image.save(path, quality=95, exif=exif)
+    return path
+
+
+def titles(page: Any) -> list[str]:
+    page.wait_for_selector(".vs-results, .vs-message")
+    return [str(text) for text in page.locator(".vs-title").all_inner_texts()]
+
+
+def sent(request: Any) -> bytes:
+    """Return the file of a multipart request."""
+    body = request.post_data_buffer
+    boundary = request.headers["content-type"].split("boundary=")[1].encode()
+    part = next(part for part in body.split(b"--" + boundary) if b'name="photo"' in part)
+    return part.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n")
+
+
+def test_upload__works_without_javascript(window: Any, shop: SimpleNamespace, big: Path) -> None:
+    page = window("/visual-search/photo/", java_script_enabled=False)
+
+    page.set_input_files("#vs-photo", big)
+    page.get_by_role("button", name="Find it").click()
+
+    assert titles(page) == ["Red", "Dark"]
+
+
+def test_upload__sends_a_small_upright_picture_and_stays_on_the_page(
+    window: Any, shop: SimpleNamespace, big: Path, tmp_path: Path
+) -> None:
+    page = window("/visual-search/photo/")
+    page.set_input_files("#vs-photo", big)
+    page.locator("[data-visual-search-preview]").wait_for(state="visible")
+
+    with page.expect_request(lambda request: request.method == "POST") as posted:
+        page.get_by_role("button", name="Find it").click()
+
+    assert titles(page) == ["Red", "Dark"]
+    (tmp_path / "sent.jpg").write_bytes(sent(posted.value))
+    with Image.open(tmp_path / "sent.jpg") as image:
+        assert (image.format, image.size, image.getexif().get(274, 1)) == ("JPEG", (960, 1280), 1)
+    assert page.evaluate("document.activeElement.id") == "vs-results"
+    assert page.locator("[data-visual-search-preview]").is_visible()
+    assert page.locator("[data-visual-search-status]").inner_text() == ""
+    assert page.evaluate("history.length") <= 2
+    assert page.problems == []
+
+
+def test_upload__sends_a_small_picture_as_it_is(window: Any, shop: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "small.png").write_bytes(factories.picture("crimson"))
+    page = window("/visual-search/photo/")
+    page.set_input_files("#vs-photo", tmp_path / "small.png")
+
+    with page.expect_request(lambda request: request.method == "POST") as posted:
+        page.get_by_role("button", name="Find it").click()
+
+    assert titles(page) == ["Red", "Dark"]
+    assert b'filename="small.png"' in posted.value.post_data_buffer
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_upload__takes_what_is_dropped_or_pasted(window: Any, shop: SimpleNamespace, way: str) -> None:
+    page = window("/visual-search/photo/")
+
+    page.evaluate(
+        """([way, encoded]) => {
+            const bytes = Uint8Array.from(atob(encoded), (each) => each.charCodeAt(0));
+            const files = new DataTransfer();
+            files.items.add(new File([bytes], "a.png", { type: "image/png" }));
+            const target = document.querySelector("[data-visual-search-drop]");
+            target.dispatchEvent(way === "drop"
+                ? new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true })
+                : new ClipboardEvent("paste", { clipboardData: files, bubbles: true, cancelable: true }));
+        }""",
+        [way, base64.b64encode(factories.picture("crimson")).decode()],
+    )
+
+    assert titles(page) == ["Red", "Dark"]
+    assert page.problems == []
+
+
+def test_upload__shows_what_is_wrong_and_goes_on(window: Any, shop: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "words.jpg").write_text("no picture")
+    (tmp_path / "good.png").write_bytes(factories.picture("crimson"))
+    page = window("/visual-search/photo/")
+
+    page.set_input_files("#vs-photo", tmp_path / "words.jpg")
+    page.get_by_role("button", name="Find it").click()
+    page.wait_for_selector("[role=alert]")
+    assert page.locator("[role=alert]").inner_text().startswith("We can read JPEG, PNG and WebP pictures.")
+
+    page.set_input_files("#vs-photo", tmp_path / "good.png")
+    page.get_by_role("button", name="Find it").click()
+    page.wait_for_selector(".vs-results")
+    assert titles(page) == ["Red", "Dark"]
+
+
+def test_upload__does_not_send_what_is_too_large(
+    window: Any, shop: SimpleNamespace, tmp_path: Path, settings: Any
+) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "UPLOAD_MAX_BYTES": 1000}
+    (tmp_path / "words.jpg").write_bytes(b"x" * 1001)
+    page = window("/visual-search/photo/")
+    posted = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+
+    page.set_input_files("#vs-photo", tmp_path / "words.jpg")
+    page.get_by_role("button", name="Find it").click()
+    page.get_by_text("This photo is too large.").wait_for()
+
+    assert posted == []
+    assert page.get_by_role("button", name="Find it").is_enabled()
+
+
+def test_upload__says_so_when_the_shop_does_not_answer(window: Any, shop: SimpleNamespace, big: Path) -> None:
+    page = window("/visual-search/photo/")
+    page.route("**/photo/", lambda route: route.abort())
+
+    page.set_input_files("#vs-photo", big)
+    page.get_by_role("button", name="Find it").click()
+
+    page.get_by_text("That did not work. Please try again.").wait_for()
+    assert page.get_by_role("button", name="Find it").is_enabled()
+
+
+@pytest.mark.parametrize(("button", "recorded"), [("left", 1), ("middle", 1), ("right", 0)])
+def test_report__tells_which_result_was_opened(window: Any, shop: SimpleNamespace, button: str, recorded: int) -> None:
+    page = window(f"/visual-search/products/{shop.red.pk}/")
+    posted = []
+    page.context.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+
+    page.get_by_role("link", name="Dark").click(button=button)
+    page.wait_for_timeout(100)
+    for each in page.context.pages:
+        each.wait_for_load_state("networkidle")
+
+    clicked = models.ResultEvent.objects.filter(clicked_at__isnull=False)
+    assert [event.product_id for event in clicked] == [shop.dark.pk] * recorded
+    assert len(posted) == recorded
+
+
+def test_report__is_not_made_by_a_browser_that_declines(window: Any, shop: SimpleNamespace) -> None:
+    page = window(f"/visual-search/products/{shop.red.pk}/", extra_http_headers={"Sec-GPC": "1"})
+
+    page.get_by_role("link", name="Dark").click()
+    page.wait_for_url(f"**/products/{shop.dark.pk}/", wait_until="networkidle")
+
+    assert models.SearchEvent.objects.count() == 0

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.template import Context, Template
+from django.test import RequestFactory
+
+from example_shop.catalogue.models import Product
+from tests import factories
+from visual_search import models
+
+ASSETS = "{% visual_search_assets %}"
+BUTTON = "{% find_similar_button product %}"
+STRIP = "{% similar_products product %}"
+
+
+@pytest.fixture
+def shop(db: None, settings: Any) -> SimpleNamespace:
+    # Without the shop's own cards.
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": []}]
+    shop = SimpleNamespace(
+        red=factories.product(name="<i>Red</i>", brand="Anker", pictures=[factories.picture("crimson")]),
+        dark=factories.product(name="<b>Dark</b>", price=12, pictures=[factories.picture("firebrick")]),
+    )
+    factories.embed()
+    return shop
+
+
+def render(text: str, *, request: Any = None, **context: Any) -> str:
+    values = Context({"request": request or RequestFactory().get("/"), **context})
+    return Template("{% load visual_search %}" + text).render(values)
+
+
+def test_assets__are_a_stylesheet_and_a_module() -> None:
+    assert render(ASSETS) == (
+        '<link rel="stylesheet" href="/static/visual_search/visual_search.css">'
+        '<script type="module" src="/static/visual_search/visual_search.js"></script>'
+    )
+
+
+@pytest.mark.parametrize("where", ["csp_nonce", "CSP_NONCE", "request"])
+def test_assets__carry_the_pages_nonce(where: str) -> None:
+    request = RequestFactory().get("/")
+    if where == "request":
+        request.csp_nonce = 'a"b'  # type: ignore[attr-defined]
+        page = render(ASSETS, request=request)
+    else:
+        page = render(ASSETS, **{where: 'a"b'})
+
+    assert page == (
+        '<link rel="stylesheet" href="/static/visual_search/visual_search.css" nonce="a&quot;b">'
+        '<script type="module" src="/static/visual_search/visual_search.js" nonce="a&quot;b"></script>'
+    )
+
+
+def test_find_similar_button__is_a_link_that_names_the_product(shop: SimpleNamespace) -> None:
+    assert render(BUTTON, product=shop.red) == (
+        f'<a class="vs-button vs-find-similar" href="/visual-search/products/{shop.red.pk}/" rel="nofollow">'
+        'Find similar <span class="vs-hidden">to &lt;i&gt;Red&lt;/i&gt;</span></a>\n'
+    )
+
+
+def test_find_similar_button__is_nothing_without_the_page(shop: SimpleNamespace, settings: Any) -> None:
+    settings.ROOT_URLCONF = "visual_search.api.urls"
+
+    assert render(BUTTON, product=shop.red) == ""
+
+
+def test_similar_products__is_a_section_of_cards(shop: SimpleNamespace) -> None:
+    page = render(STRIP, product=shop.red)
+
+    assert f'aria-labelledby="vs-similar-{shop.red.pk}"' in page
+    assert "You may also like the look of" in page
+    assert page.count("<li>") == 1
+    assert f'<a href="/products/{shop.dark.pk}/">&lt;b&gt;Dark&lt;/b&gt;</a>' in page
+    assert f'src="{shop.dark.images.get().image.url}"' in page
+    assert '<p class="vs-price">12.00</p>' in page
+
+
+def test_similar_products__takes_a_limit_and_a_heading(shop: SimpleNamespace) -> None:
+    factories.product()
+    factories.embed()
+
+    page = render("{% similar_products product limit=1 heading=more %}", product=shop.red, more="More & more")
+
+    assert page.count("<li>") == 1
+    assert "More &amp; more" in page
+
+
+def test_similar_products__records_only_where_asked(shop: SimpleNamespace) -> None:
+    silent = render(STRIP, product=shop.red)
+    assert models.SearchEvent.objects.count() == 0
+
+    counted = render("{% similar_products product record=True %}", product=shop.red)
+
+    search = models.SearchEvent.objects.get()
+    assert "data-visual-search" not in silent
+    assert f'data-visual-search-event="{search.pk}:{shop.dark.pk}"' in counted
+    assert 'data-visual-search-events="/api/visual-search/v1/events/"' in counted
+
+
+def test_similar_products__is_nothing_where_there_is_nothing(shop: SimpleNamespace) -> None:
+    shop.dark.delete()
+
+    assert render(STRIP, product=shop.red) == ""
+    assert render(STRIP, product=factories.product()) == ""
+
+
+@pytest.mark.parametrize("unusable", [SimpleNamespace(pk="a"), SimpleNamespace(pk=None)])
+def test_similar_products__never_breaks_the_page(
+    shop: SimpleNamespace, unusable: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert render(STRIP, product=unusable) == ""
+    assert "could not be shown" in caplog.text
+    assert Product.objects.count() == 2
+
+
+def test_similar_products__does_not_poison_the_shops_transaction(
+    shop: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    with transaction.atomic():
+        shop.red.name = "Renamed"
+        shop.red.save()
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE visual_search_productembedding RENAME TO gone")
+        assert render(STRIP, product=shop.red) == ""
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE gone RENAME TO visual_search_productembedding")
+
+    assert "does not exist" in caplog.text
+    assert Product.objects.get(pk=shop.red.pk).name == "Renamed"
+    assert "&lt;b&gt;Dark&lt;/b&gt;" in render(STRIP, product=shop.red)
+
+
+def test_similar_products__takes_a_constant_number_of_queries(
+    shop: SimpleNamespace, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(6):
+        factories.product()
+    factories.embed()
+    render(STRIP, product=shop.red)
+
+    with django_assert_max_num_queries(10):
+        assert render(STRIP, product=shop.red).count("<li>") == 6
+
+
+def test_card__falls_back_to_the_thumbnail(shop: SimpleNamespace) -> None:
+    text = "{% visual_search_card product as card %}{{ card.title }}|{{ card.brand }}|{{ card.picture }}"
+
+    assert render(text, product=shop.red) == f"&lt;i&gt;Red&lt;/i&gt;|Anker|{shop.red.images.get().image.url}"
+    shop.red.images.all().delete()
+    assert render(text, product=Product.objects.get(pk=shop.red.pk)) == "&lt;i&gt;Red&lt;/i&gt;|Anker|"

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError, connection
+from django.test import Client
+from django.urls import reverse
+
+from tests import factories, watching
+from visual_search import models
+
+PHOTO = "/visual-search/photo/"
+
+
+@pytest.fixture
+def shop(db: None) -> SimpleNamespace:
+    shop = SimpleNamespace(
+        red=factories.product(name="Red & round", pictures=[factories.picture("crimson")]),
+        dark=factories.product(name="<b>Dark</b>", pictures=[factories.picture("firebrick")]),
+        hidden=factories.product(name="hidden", is_public=False, pictures=[factories.picture("crimson")]),
+    )
+    factories.embed()
+    return shop
+
+
+def upload(data: bytes | None = None) -> SimpleUploadedFile:
+    return SimpleUploadedFile("photo.png", factories.picture("crimson") if data is None else data, "image/png")
+
+
+def titles(response: Any) -> list[str]:
+    """Return the names of the products on the page, in their order."""
+    return [product.name for product in response.context.get("products") or []]
+
+
+def message(response: Any) -> str:
+    found = re.search(r'role="alert">(.*?)</p>', response.content.decode(), re.DOTALL)
+    return found[1].strip() if found else ""
+
+
+def test_photo__asks_for_one(client: Client, db: None) -> None:
+    response = client.get(PHOTO)
+
+    page = response.content.decode()
+    assert (response.status_code, reverse("visual_search:photo")) == (200, PHOTO)
+    assert 'type="file" name="photo"' in page
+    assert 'name="csrfmiddlewaretoken"' in page
+    assert "What looks like your photo" not in page
+
+
+def test_photo__shows_what_looks_like_it(client: Client, shop: SimpleNamespace) -> None:
+    response = client.post(PHOTO, {"photo": upload()})
+
+    page = response.content.decode()
+    search = models.SearchEvent.objects.get()
+    assert response.status_code == 200
+    assert titles(response) == ["Red & round", "<b>Dark</b>"]
+    assert "<b>Dark</b>" not in page
+    assert f'data-visual-search-event="{search.pk}:{shop.red.pk}"' in page
+    assert 'data-visual-search-events="/api/visual-search/v1/events/"' in page
+    assert response.headers["Cache-Control"] == "private, no-store"
+    assert (search.kind, search.results) == ("photo", 2)
+
+
+def test_photo__shows_no_token_to_a_browser_that_declines(client: Client, shop: SimpleNamespace) -> None:
+    response = client.post(PHOTO, {"photo": upload()}, headers={"Sec-GPC": "1"})
+
+    assert titles(response) == ["Red & round", "<b>Dark</b>"]
+    assert "data-visual-search-event" not in response.content.decode()
+    assert models.SearchEvent.objects.count() == 0
+
+
+def test_photo__works_without_the_api(client: Client, shop: SimpleNamespace, settings: Any) -> None:
+    settings.ROOT_URLCONF = "tests.pages_only"
+
+    page = client.post(PHOTO, {"photo": upload()}).content.decode()
+
+    assert "data-visual-search-events" not in page
+    assert "Red &amp; round" in page
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "text"),
+    [
+        (None, 400, "Please choose a photo first."),
+        (b"", 422, "We can&#x27;t read this picture. Please save it again, or choose another one."),
+        (b"words", 415, "We can read JPEG, PNG and WebP pictures. Please save yours as one of these."),
+        (factories.picture(size=8), 422, "This picture is very small. Please choose one that shows a little more."),
+        (b"1" * (10 * 2**20 + 1), 413, "This photo is larger than 10 MB. Please choose a smaller one."),
+        (b"1" * (11 * 2**20), 413, "This photo is larger than 10 MB. Please choose a smaller one."),
+    ],
+)
+def test_photo__says_what_is_wrong(
+    client: Client, shop: SimpleNamespace, data: bytes | None, status: int, text: str
+) -> None:
+    response = client.post(PHOTO, {} if data is None else {"photo": upload(data)})
+
+    assert (response.status_code, message(response)) == (status, text)
+    assert 'type="file" name="photo"' in response.content.decode()
+
+
+def test_photo__wants_one_at_a_time(client: Client, shop: SimpleNamespace) -> None:
+    response = client.post(PHOTO, {"photo": [upload(), upload()]})
+
+    assert (response.status_code, message(response)) == (400, "Please choose one photo at a time.")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [(b"x", "multipart/form-data", 400), (b"photo=x", "application/x-www-form-urlencoded", 400), (b"x", "a/b", 400)],
+)
+def test_photo__survives_a_request_that_it_can_not_read(
+    client: Client, shop: SimpleNamespace, body: bytes, content_type: str, status: int
+) -> None:
+    assert client.generic("POST", PHOTO, body, content_type).status_code == status
+
+
+def test_photo__is_pending_before_the_first_index(client: Client, db: None) -> None:
+    response = client.post(PHOTO, {"photo": upload()})
+
+    assert (response.status_code, titles(response)) == (200, [])
+    assert "still looking at our own pictures" in response.content.decode()
+
+
+def test_photo__finds_nothing_in_an_empty_shop(client: Client, shop: SimpleNamespace) -> None:
+    shop.red.delete()
+    shop.dark.delete()
+
+    response = client.post(PHOTO, {"photo": upload()})
+
+    assert "We found nothing that looks like it." in response.content.decode()
+
+
+def test_photo__is_unavailable_without_its_encoder(client: Client, shop: SimpleNamespace) -> None:
+    models.SearchIndex.objects.update(encoders=["timm:nothing_of_this_name"])
+
+    response = client.post(PHOTO, {"photo": upload()})
+
+    assert (response.status_code, response.headers["Retry-After"], message(response)) == (
+        503,
+        "60",
+        "Search by photo is having a rest. Please try again in a minute.",
+    )
+
+
+def test_photo__is_unavailable_while_the_database_is_away(client: Client, shop: SimpleNamespace) -> None:
+    def away(execute: Any, *arguments: Any) -> None:
+        raise OperationalError("connection refused")
+
+    with connection.execute_wrapper(away):
+        response = client.post(PHOTO, {"photo": upload()})
+
+    assert (response.status_code, message(response)) == (
+        503,
+        "We can&#x27;t look into our shelves right now. Please try again in a minute.",
+    )
+
+
+def test_photo__is_throttled(client: Client, shop: SimpleNamespace, settings: Any) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "API_RATES": {"visual_search_upload": "1/min"}}
+
+    first, second = (client.post(PHOTO, {"photo": upload()}) for _ in range(2))
+
+    assert (first.status_code, second.status_code) == (200, 429)
+    assert 1 <= int(second.headers["Retry-After"]) <= 60
+    assert message(second).startswith("That was a lot of photos")
+
+
+def test_photo__is_protected_from_forged_requests(shop: SimpleNamespace) -> None:
+    client = Client(enforce_csrf_checks=True)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(PHOTO).content.decode())
+    assert token
+
+    forged = client.post(PHOTO, {"photo": upload()})
+    honest = client.post(PHOTO, {"photo": upload(), "csrfmiddlewaretoken": token[1]})
+
+    assert (forged.status_code, honest.status_code) == (403, 200)
+
+
+def test_photo__of_six_megabytes_never_becomes_a_file(shop: SimpleNamespace) -> None:
+    # With the check of the CSRF token, which is what reads the body.
+    client = Client(enforce_csrf_checks=True)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(PHOTO).content.decode())
+    assert token
+    photo = upload(factories.picture(kind="JPEG") + b"\0" * (6 * 2**20))
+
+    with watching.files() as created:
+        response = client.post(PHOTO, {"photo": photo, "csrfmiddlewaretoken": token[1]})
+
+    assert len(titles(response)) == 2
+    assert created == []
+
+
+@pytest.mark.parametrize("method", ["put", "delete", "patch"])
+def test_photo__does_not_answer_to_other_methods(client: Client, db: None, method: str) -> None:
+    assert getattr(client, method)(PHOTO).status_code == 405
+
+
+def similar(key: object) -> str:
+    return f"/visual-search/products/{key}/"
+
+
+def test_similar__shows_the_product_and_what_looks_like_it(client: Client, shop: SimpleNamespace) -> None:
+    response = client.get(similar(shop.red.pk))
+
+    page = response.content.decode()
+    search = models.SearchEvent.objects.get()
+    assert reverse("visual_search:similar", args=[shop.red.pk]) == similar(shop.red.pk)
+    assert titles(response) == ["<b>Dark</b>"]
+    assert "Similar to Red &amp; round" in page
+    assert shop.red.images.get().image.url in page
+    assert f'href="/products/{shop.red.pk}/"' in page
+    assert f'data-visual-search-event="{search.pk}:{shop.dark.pk}"' in page
+    assert (search.kind, search.product_id, search.results) == ("similar", shop.red.pk, 1)
+
+
+def test_similar__is_pending_until_the_product_is_embedded(client: Client, shop: SimpleNamespace) -> None:
+    new = factories.product()
+
+    assert "This one is new" in client.get(similar(new.pk)).content.decode()
+
+
+def test_similar__is_unavailable_without_a_picture(client: Client, shop: SimpleNamespace) -> None:
+    bare = factories.product(pictures=[])
+    factories.embed()
+
+    assert "We have no picture of this one" in client.get(similar(bare.pk)).content.decode()
+
+
+def test_similar__of_the_only_product(client: Client, shop: SimpleNamespace) -> None:
+    shop.dark.delete()
+
+    assert "We have nothing else" in client.get(similar(shop.red.pk)).content.decode()
+
+
+@pytest.mark.parametrize("key", ["987654", "none", "%00", "9" * 40])
+def test_similar__knows_no_such_product(client: Client, shop: SimpleNamespace, key: str) -> None:
+    unknown, hidden = client.get(similar(key)), client.get(similar(shop.hidden.pk))
+
+    assert (unknown.status_code, hidden.status_code) == (404, 404)
+    tokens = re.compile(rb'(?<=name="csrfmiddlewaretoken" value=")[^"]*')
+    assert tokens.sub(b"", unknown.content) == tokens.sub(b"", hidden.content)
+
+
+def test_similar__is_only_read(client: Client, shop: SimpleNamespace) -> None:
+    assert client.post(similar(shop.red.pk)).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["photo", "similar"])
+def test_pages__stand_on_their_own(client: Client, shop: SimpleNamespace, settings: Any, name: str) -> None:
+    # Without the shop's own base.html and cards.
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": []}]
+
+    response = client.post(PHOTO, {"photo": upload()}) if name == "photo" else client.get(similar(shop.red.pk))
+
+    content = response.content.decode()
+    assert re.match(r'<!doctype html>\n<html lang="en[-a-z]*" dir="ltr">', content)
+    assert '<article class="vs-product">' in content
+    assert "&lt;b&gt;Dark&lt;/b&gt;" in content
+    assert not re.search(r"<style|<script(?! type=\"module\" src=)|\sstyle=|\son\w+=", content)

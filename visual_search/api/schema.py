@@ -1,0 +1,117 @@
+"""OpenAPI descriptions through drf-spectacular; without it, the decorators change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from visual_search import catalog, conf
+from visual_search.api import serializers
+from visual_search.exceptions import ConfigurationError
+
+try:
+    from drf_spectacular import utils
+except ImportError:
+    utils = None  # type: ignore[assignment]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TAG = "visual search"
+
+_COMMON = {
+    429: "`throttled`: too many requests; wait for Retry-After seconds.",
+    503: "`database_unavailable`: try again after Retry-After seconds.",
+}
+_ASKED = "`invalid_limit`, `unknown_parameter` or `invalid_filter`: says what is allowed."
+
+
+def similar(view: F) -> F:
+    """Describe the search for products like another product."""
+    return _describe(
+        view,
+        operation_id="visual_search_similar",
+        summary="Products that look like a product",
+        parameters=_parameters(key=True),
+        responses={
+            200: serializers.VisualSearchAnswer,
+            400: _ASKED,
+            404: "`product_not_found`: unknown, or not shown to you.",
+            **_COMMON,
+        },
+    )
+
+
+def photo(view: F) -> F:
+    """Describe the search by photo."""
+    return _describe(
+        view,
+        operation_id="visual_search_photo",
+        summary="Products that look like a photo",
+        description="The photo is looked at in memory and never stored. Limit and filters may be form fields too.",
+        parameters=_parameters(),
+        request={
+            "multipart/form-data": {
+                "type": "object",
+                "properties": {"photo": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP."}},
+                "required": ["photo"],
+            }
+        },
+        responses={
+            200: serializers.VisualSearchAnswer,
+            400: f"`photo_missing`, `photo_not_single`, `parse_error`, or {_ASKED}",
+            413: "`image_too_large`: the photo's file; `request_too_large`: the rest of the request.",
+            415: "`unsupported_media_type`: send multipart/form-data; `image_format`: send JPEG, PNG or WebP.",
+            422: "The photo can't be used; `code` says why: `image_unreadable`, `image_empty`, `image_too_many_pixels`,"
+            " `image_too_small`, `image_too_many_scans`, `image_blank`, `image_timeout`, `image_crashed`.",
+            **_COMMON,
+            503: "`encoder_unavailable` or `database_unavailable`: try again after Retry-After seconds.",
+        },
+    )
+
+
+def click(view: F) -> F:
+    """Describe the report of a click."""
+    return _describe(
+        view,
+        operation_id="visual_search_click",
+        summary="Report that a result was opened",
+        description="May be repeated: only the first report counts. Nothing is recorded for a browser that sends "
+        "`Sec-GPC: 1` or `DNT: 1`.",
+        request=serializers.VisualSearchClick,
+        responses={
+            204: None,
+            400: "`parse_error`: no JSON object.",
+            404: "`event_unknown`: no such search, or it did not show the product.",
+            413: "`request_too_large`.",
+            415: "`unsupported_media_type`: send application/json.",
+            **_COMMON,
+        },
+    )
+
+
+def _describe(view: F, *, responses: Mapping[int, Any], **described: Any) -> F:
+    if utils is None:
+        return view
+    described["responses"] = {
+        status: utils.OpenApiResponse(serializers.VisualSearchError, description=each)
+        if isinstance(each, str)
+        else each
+        for status, each in responses.items()
+    }
+    return utils.extend_schema(tags=[TAG], **described)(view)
+
+
+def _parameters(*, key: bool = False) -> list[Any]:
+    if utils is None:
+        return []
+    described = [utils.OpenApiParameter("limit", int, description=f"1 to {conf.settings.MAX_LIMIT}.", default=12)]
+    try:
+        filters = catalog.current().filters
+    except ConfigurationError:
+        filters = {}  # the checks say so
+    described += [utils.OpenApiParameter(name, str, description="Narrows the results.") for name in filters]
+    if key:
+        described.append(
+            utils.OpenApiParameter("key", str, utils.OpenApiParameter.PATH, description="The product's key.")
+        )
+    return described

@@ -1,0 +1,98 @@
+"""What goes in and out, as JSON. The classes bear long names since OpenAPI puts them among the shop's own."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import models
+from rest_framework import serializers
+
+from visual_search import catalog
+from visual_search.retrieval import answers
+
+STATES = (answers.READY, answers.PENDING, answers.UNAVAILABLE)
+
+
+class VisualSearchMatchedImage(serializers.Serializer[Any]):
+    """The picture of a product that is most like what was looked for."""
+
+    key = serializers.CharField()
+    url = serializers.CharField()
+    alt = serializers.CharField()
+
+
+class VisualSearchResult(serializers.Serializer[Any]):
+    """A product: what `Catalog.serialize` says, and why it is here."""
+
+    title = serializers.CharField()
+    url = serializers.CharField(help_text="Address of the product's page.")
+    price = serializers.CharField(allow_null=True)
+    brand = serializers.CharField()
+    category = serializers.CharField()
+    thumbnail = serializers.CharField()
+    rank = serializers.IntegerField(min_value=1, help_text="1 is the nearest.")
+    similarity = serializers.FloatField(help_text="A cosine, at most 1, to 4 decimals.")
+    matched_image = VisualSearchMatchedImage(allow_null=True)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Return the fields, with `id` of the type that the shop's primary key has."""
+        number = isinstance(catalog.product_model()._meta.pk, models.IntegerField)
+        key = serializers.IntegerField() if number else serializers.CharField()
+        return {"id": key, **super().get_fields()}
+
+
+class VisualSearchAnswer(serializers.Serializer[Any]):
+    """Products in rank order, the nearest first."""
+
+    # No ChoiceField: drf-spectacular would name a component StateEnum, and the shop may have one of its own.
+    state = serializers.RegexField(
+        rf"^({'|'.join(STATES)})$",
+        help_text="`ready`; `pending`: not looked at yet, ask again later; `unavailable`: the product has no picture to"
+        " go by.",
+    )
+    search = serializers.UUIDField(
+        allow_null=True, help_text="Names this search in reports of clicks; null where nothing was recorded."
+    )
+    results = VisualSearchResult(many=True)
+
+
+class VisualSearchError(serializers.Serializer[Any]):
+    """What is wrong, and what to do about it."""
+
+    code = serializers.CharField(help_text="Stable: meant for programs.")
+    detail = serializers.CharField(help_text="Meant for people.")
+
+
+class VisualSearchClick(serializers.Serializer[Any]):
+    """A result that was opened."""
+
+    search = serializers.UUIDField(help_text="`search` of the answer that showed it.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Return the fields, with `product` of the type that the shop's primary key has."""
+        number = isinstance(catalog.product_model()._meta.pk, models.IntegerField)
+        key = serializers.IntegerField() if number else serializers.CharField()
+        return {**super().get_fields(), "product": key}
+
+
+def answer(found: answers.Answer, search: uuid.UUID | None) -> dict[str, Any]:
+    """Return `found` as JSON can hold it. A vector is nowhere in it."""
+    shop = catalog.current()
+    return {
+        "state": found.state,
+        "search": None if search is None else str(search),
+        "results": [
+            {
+                **shop.serialize(product),
+                "rank": rank,
+                "similarity": round(float(product.similarity), 4),
+                "matched_image": _image(product.matched_image),
+            }
+            for rank, product in enumerate(found.products, start=1)
+        ],
+    }
+
+
+def _image(image: catalog.ProductImage | None) -> dict[str, str] | None:
+    return None if image is None else {"key": image.key, "url": image.url, "alt": image.alt}

@@ -1,0 +1,51 @@
+"""How often one visitor may ask. Throttles count in the cache by account, or by address for everybody else.
+
+They keep ordinary clients fair and are no defence against an attack (Django REST framework says so too): two requests
+at once may count as one, and the address is as trustworthy as the proxy in front (see its NUM_PROXIES).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from rest_framework.settings import api_settings
+from rest_framework.throttling import SimpleRateThrottle
+
+from visual_search import conf
+
+logger = logging.getLogger("visual_search.api")
+
+
+class SearchThrottle(SimpleRateThrottle):
+    """Searches that start from a product, and reports of clicks."""
+
+    scope = "visual_search"
+
+    def get_rate(self) -> str | None:
+        """Return the project's rate for the scope where REST_FRAMEWORK names it, else API_RATES', else the default."""
+        for rates in (api_settings.DEFAULT_THROTTLE_RATES, conf.settings.API_RATES, conf.Settings.API_RATES):
+            if self.scope in rates:
+                rate = rates[self.scope]
+                return None if rate is None else str(rate)
+        return None
+
+    def get_cache_key(self, request: Any, view: Any) -> str:
+        """Return the key under which the visitor's requests are counted."""
+        user = getattr(request, "user", None)
+        ident = user.pk if user is not None and user.is_authenticated else self.get_ident(request)
+        return self.cache_format % {"scope": self.scope, "ident": ident}
+
+    def allow_request(self, request: Any, view: Any) -> bool:
+        """Return whether the request may go on; it may where the cache is away, since search must not stop with it."""
+        try:
+            return bool(super().allow_request(request, view))
+        except Exception:
+            logger.exception("Requests can't be counted, and are not throttled.")
+            return True
+
+
+class UploadThrottle(SearchThrottle):
+    """Photos, which cost a decoder and an encoder."""
+
+    scope = "visual_search_upload"

@@ -1,0 +1,141 @@
+"""The JSON API."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from django.db import DataError, transaction
+from django.http import HttpRequest
+from rest_framework import exceptions as rest_exceptions
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from visual_search import conf, uploads
+from visual_search.api import errors, parameters, schema, serializers, throttles
+from visual_search.exceptions import InvalidQuery
+from visual_search.insight import events
+from visual_search.retrieval import answers
+from visual_search.retrieval.query import Query
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """Answer in JSON whatever the client says it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """Return the parser for the request's content type, or None."""
+        media_type = request.content_type.split(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == media_type), None)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """Return the first renderer and its media type."""
+        return renderers[0], renderers[0].media_type
+
+
+class ShallowJSONParser(JSONParser):
+    """JSON that is nested a little; Python's own parser gives up on the rest with an error that nobody expects."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        """Return the value in `stream`; raise ParseError."""
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise rest_exceptions.ParseError("The JSON is nested too deeply.") from error
+
+
+class SearchView(APIView):
+    """What the views share: public, JSON only, errors in one shape, whatever the project's own defaults are."""
+
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = AlwaysJSON
+    throttle_classes = (throttles.SearchThrottle,)
+    versioning_class = None
+
+    def perform_authentication(self, request: Request) -> None:
+        """Authenticate as the project does, for the catalog's sake; whoever fails is a stranger, and not turned away.
+
+        A search is public: an expired token or a missing CSRF token costs the caller what only accounts may see.
+        """
+        with contextlib.suppress(rest_exceptions.AuthenticationFailed, rest_exceptions.PermissionDenied):
+            super().perform_authentication(request)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer `exc` in the one shape; raise it where it is a fault of ours."""
+        answer = errors.response(exc)
+        if answer is None:
+            raise exc
+        answer.exception = True
+        return answer
+
+    def find(self, request: Request, asked: dict[str, list[str]], **target: Any) -> answers.Answer:
+        """Answer for the product or photo of `target`, among what the parameters `asked` leave."""
+        narrowed = parameters.narrowed(request, asked)
+        query = Query(queryset=narrowed, request=request, limit=parameters.limit(asked), **target)
+        if narrowed is None:
+            return answers.answer(query)
+        try:
+            # A value may be refused by Postgres alone: the savepoint keeps that from the rest of the request.
+            with transaction.atomic(conf.settings.DATABASE):
+                return answers.answer(query)
+        except DataError as error:
+            names = ", ".join(name for name in asked if name != parameters.LIMIT)
+            raise InvalidQuery(f"A value of {names} is out of range.", code="invalid_filter") from error
+
+
+class Similar(SearchView):
+    """Products that look like a product."""
+
+    @schema.similar
+    def get(self, request: Request, key: str) -> Response:
+        """Answer with products like the one with the primary key `key`."""
+        asked = parameters.only_known(request.query_params)
+        parameters.limit(asked)
+        product = parameters.product_key(request, key)
+        answer = self.find(request, asked, product=product)
+        search = events.record(answer, product=product, request=request)
+        # Price and stock are today's, and each answer is a search of its own: a copy may be kept, not used unasked.
+        return Response(serializers.answer(answer, search), headers={"Cache-Control": "private, no-cache"})
+
+
+class Photo(SearchView):
+    """Products that look like a photo."""
+
+    parser_classes = (MultiPartParser,)
+    throttle_classes = (throttles.UploadThrottle,)
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Install the handler that keeps the photo in memory, before anything reads the body."""
+        uploads.install(request)
+        return super().initialize_request(request, *args, **kwargs)
+
+    @schema.photo
+    def post(self, request: Request) -> Response:
+        """Answer with products like the photo that is sent."""
+        photo = uploads.photo(request.FILES)
+        asked = parameters.only_known(request.query_params, request.POST, also=("csrfmiddlewaretoken",))
+        answer = self.find(request, asked, photo=photo)
+        search = events.record(answer, request=request)
+        return Response(serializers.answer(answer, search), headers={"Cache-Control": "private, no-store"})
+
+
+class Clicks(SearchView):
+    """Reports of results that were opened."""
+
+    # A report names a search, not a person.
+    authentication_classes = ()
+    parser_classes = (ShallowJSONParser,)
+
+    @schema.click
+    def post(self, request: Request) -> Response:
+        """Record that a product was opened from the results of a search."""
+        if not isinstance(request.data, dict):
+            raise rest_exceptions.ParseError('Send a JSON object: {"search": ..., "product": ...}.')
+        if not events.declined(request) and not events.click(request.data.get("search"), request.data.get("product")):
+            raise InvalidQuery("No such search showed this product.", code="event_unknown")
+        return Response(status=204)

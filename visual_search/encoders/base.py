@@ -1,0 +1,67 @@
+"""What an encoder is."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from visual_search import exceptions
+
+Features = npt.NDArray[np.float32]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """
+    Turn pictures into vectors.
+
+    `fingerprint` (SHA-256, hexadecimal) changes whenever the same picture would get another vector: it covers the
+    weights, the preprocessing, the architecture and the options, not the machine. `input_size` (pixels) is the shorter
+    side that it works with: give it to `decode(..., min_size=)`.
+    An encoder may also have `encode_text(texts) -> float32 [n, dimensions]`, in the space of its pictures, and
+    `feature_map(images) -> float32 [n, channels, height, width]`.
+    """
+
+    name: str
+    dimensions: int
+    fingerprint: str
+    input_size: int
+
+    def encode(self, images: Sequence[Image.Image]) -> Features:
+        """Return the raw features of RGB `images`, float32 [n, dimensions], not scaled to a length; n may be 0."""
+        ...
+
+
+def fingerprint(**parts: Any) -> str:
+    """Return the SHA-256, in hexadecimal, of `parts`: whatever determines an encoder's vectors, as JSON can hold it."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def finite(features: Features, *, name: str) -> Features:
+    """Return `features`, or raise `EncoderError` (`encoder_not_finite`) where one of them is not a number."""
+    if not np.isfinite(features).all():
+        rows = np.flatnonzero(~np.isfinite(features.reshape(len(features), -1)).all(axis=1)).tolist()
+        raise exceptions.EncoderError(
+            f"The encoder {name} returned infinite or undefined values for the pictures at {rows[:5]} of its batch. "
+            "Check its weights; on a GPU, try the precision float32.",
+            code="encoder_not_finite",
+        )
+    return features
+
+
+def unknown(name: str, known: Iterable[str]) -> exceptions.EncoderError:
+    """Return the error for an encoder that doesn't exist; it offers the `known` names that look alike."""
+    near = difflib.get_close_matches(name, list(known), n=3)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    return exceptions.EncoderError(
+        f"There is no encoder {name!r}. {hint}Use 'efficientnet_lite0', 'timm:NAME', 'torchvision:NAME' or the "
+        "dotted path of a function or class that returns an encoder.",
+        code="encoder_unknown",
+    )

@@ -1,0 +1,67 @@
+"""An encoder around a torch network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from visual_search.encoders import base, preprocessing, runtime, weights
+
+
+def average(feature_map: torch.Tensor) -> torch.Tensor:
+    """Return the mean over height and width: [n, c, h, w] -> [n, c]."""
+    return feature_map.mean((2, 3))
+
+
+def unchanged(feature_map: torch.Tensor) -> torch.Tensor:
+    """Return a map that is [n, c, h, w] already."""
+    return feature_map
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """
+    Describe a network that has lost its classifier.
+
+    `body` turns normalised pictures into its last feature map, `pool` that into features [n, d], and `grid` (None where
+    it has no such thing) into [n, c, h, w].
+    """
+
+    name: str
+    body: torch.nn.Module
+    prepare: preprocessing.Preprocessing
+    pool: Callable[[torch.Tensor], torch.Tensor] = average
+    grid: Callable[[torch.Tensor], torch.Tensor] = unchanged
+
+
+class NetworkEncoder:
+    """Encode pictures with a torch network; implements `base.Encoder`."""
+
+    def __init__(self, network: Network, *, device: str = "auto", precision: str = "auto") -> None:
+        self.name = network.name
+        self.input_size = network.prepare.resize
+        self.fingerprint = base.fingerprint(
+            architecture=network.name,
+            weights=weights.digest(network.body.state_dict()),
+            preprocessing=dataclasses.asdict(network.prepare),
+        )
+        self._network = network
+        self.runtime = runtime.Runtime(network.body, network.prepare, device=device, precision=precision)
+        self.dimensions = self._run([Image.new("RGB", (network.prepare.size,) * 2)], network.pool).shape[1]
+
+    def encode(self, images: Sequence[Image.Image]) -> base.Features:
+        """Return the average of the last feature map, float32 [n, dimensions]; raises `EncoderError`."""
+        if not images:
+            return np.empty((0, self.dimensions), np.float32)
+        return self._run(images, self._network.pool)
+
+    def feature_map(self, images: Sequence[Image.Image]) -> base.Features:
+        """Return the last feature map, float32 [n, channels, height, width]; raises `EncoderError`."""
+        return self._run(images, self._network.grid)
+
+    def _run(self, images: Sequence[Image.Image], reduce: Callable[[torch.Tensor], torch.Tensor]) -> base.Features:
+        return base.finite(self.runtime.run(images, reduce), name=self.name)

@@ -1,0 +1,160 @@
+"""Find and load an encoder by its name; imports torch only to load one that needs it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from visual_search import exceptions
+from visual_search.encoders import base, tiny
+
+Spec = str | Mapping[str, Any]
+
+_OPTIONS = frozenset({"weights", "sha256", "size", "precision"})
+_PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+_LITE0 = "efficientnet_lite0"
+_BUILT_IN: dict[str, frozenset[str]] = {
+    _LITE0: frozenset({"size", "precision"}),
+    "tiny": frozenset(),
+    "timm:": _OPTIONS,
+    "torchvision:": _OPTIONS,
+}
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
+_lock = threading.Lock()
+_loaded: dict[tuple[str, str], base.Encoder] = {}
+
+
+def load(spec: Spec, *, device: str = "auto") -> base.Encoder:
+    """
+    Return the encoder that `spec` names: the same object for the same `spec` and `device` within one process.
+
+    `spec` is a name or a mapping {"name": ..., "size": pixels, "precision": ..., "weights": path, "sha256": ...}.
+    A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `tiny` (for tests), or the dotted path of what
+    returns an encoder when called with the mapping's other keys. Raises `EncoderError`.
+    """
+    validate(spec)
+    key = json.dumps(spec if isinstance(spec, str) else dict(spec), sort_keys=True, default=str), device
+    with _lock:
+        if key not in _loaded:
+            name, options = _split(spec)
+            _loaded[key] = _build(name, options, device)
+        return _loaded[key]
+
+
+def validate(spec: Spec) -> None:
+    """Raise `EncoderError` where `spec` can't be right; loads nothing and does not import torch."""
+    name, options = _split(spec)
+    kind = _kind(name)
+    if kind is None:
+        _find_dotted(name)
+        return
+    if unknown := sorted(options.keys() - _BUILT_IN[kind]):
+        allowed = ", ".join(sorted(_BUILT_IN[kind])) or "none"
+        raise _invalid(f"The encoder {name} has no option {', '.join(unknown)}. Its options: {allowed}.")
+    size, precision, sha256 = options.get("size"), options.get("precision", "auto"), options.get("sha256")
+    if size is not None and not (isinstance(size, int) and 32 <= size <= 2048):
+        raise _invalid(f"The size of the encoder {name} is {size!r}. Use a number of pixels from 32 to 2048.")
+    if precision not in _PRECISIONS:
+        raise _invalid(f"The precision {precision!r} is unknown. Use one of {', '.join(_PRECISIONS)}.")
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(sha256)):
+        raise _invalid(f"The sha256 of the encoder {name} must be 64 hexadecimal digits, not {sha256!r}.")
+    if sha256 is not None and "weights" not in options:
+        raise _invalid(f"The encoder {name} has a sha256 but no file to check. Add 'weights': PATH.")
+
+
+def _split(spec: Spec) -> tuple[str, dict[str, Any]]:
+    options = {"name": spec} if isinstance(spec, str) else dict(spec) if isinstance(spec, Mapping) else {}
+    name = options.pop("name", None)
+    if not isinstance(name, str) or not name:
+        raise _invalid(f"An encoder is a name or a mapping with the key 'name', not {spec!r}.")
+    return name, options
+
+
+def _kind(name: str) -> str | None:
+    """Return the key of `_BUILT_IN` that `name` falls under, None for a dotted path."""
+    family, colon, model = name.partition(":")
+    if (kind := family + colon) in _BUILT_IN and bool(colon) == bool(model):
+        return kind
+    if _DOTTED.fullmatch(name):
+        return None
+    raise base.unknown(name, _BUILT_IN)
+
+
+def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
+    kind = _kind(name)
+    if kind is None:
+        return _from_dotted(name, options)
+    if kind == "tiny":
+        return tiny.TinyEncoder()
+    # torch takes seconds and some 300 MB: a process that only answers from stored vectors never gets here.
+    from visual_search.encoders import network
+
+    precision = options.pop("precision", "auto")
+    options["path"] = options.pop("weights", None)
+    model = name.partition(":")[2]
+    if kind == _LITE0:
+        from visual_search.encoders import lite0
+
+        built = lite0.build(size=options.get("size"))
+    elif kind == "timm:":
+        from visual_search.encoders import from_timm
+
+        built = from_timm.build(model, **options)
+    else:
+        from visual_search.encoders import from_torchvision
+
+        built = from_torchvision.build(model, **options)
+    return network.NetworkEncoder(built, device=device, precision=precision)
+
+
+def _find_dotted(name: str) -> None:
+    module = name.rpartition(".")[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except ImportError:
+        found = None
+    if found is None:
+        raise exceptions.EncoderError(
+            f"The encoder {name!r} is not there: no module {module!r} can be found. Check the dotted path.",
+            code="encoder_unknown",
+        )
+
+
+def _from_dotted(name: str, options: dict[str, Any]) -> base.Encoder:
+    module, _, attribute = name.rpartition(".")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except AttributeError:
+        raise exceptions.EncoderError(
+            f"The module {module!r} has no {attribute!r}. Check the dotted path of the encoder.",
+            code="encoder_unknown",
+        ) from None
+    encoder = factory(**options)
+    if not isinstance(encoder, base.Encoder):
+        raise _invalid(
+            f"{name} returned {type(encoder).__name__}, which lacks one of name, dimensions, "
+            "fingerprint, input_size and encode()."
+        )
+    return encoder
+
+
+def _invalid(message: str) -> exceptions.EncoderError:
+    return exceptions.EncoderError(message, code="encoder_invalid")
+
+
+def _forget() -> None:
+    # A lock that another thread held during the fork would never open, and neither CUDA nor OpenMP survives one.
+    global _lock
+    _lock = threading.Lock()
+    _loaded.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

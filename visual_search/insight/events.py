@@ -1,0 +1,97 @@
+"""Record what kind of search was made, what it showed and what was clicked: never a photo, a vector, or who asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import DataError, Error, transaction
+from django.db.models.functions import Coalesce, Now
+from django.http import HttpRequest
+from django.utils import timezone
+
+from visual_search import catalog, conf
+from visual_search.models import ResultEvent, SearchEvent
+from visual_search.retrieval import answers
+
+logger = logging.getLogger("visual_search.insight")
+
+PRUNED_AT_ONCE = 1_000
+"""Searches deleted in one transaction, with what they showed: short enough that nobody waits for its locks."""
+
+
+def record(answer: answers.Answer, *, product: Any = None, request: HttpRequest | None = None) -> uuid.UUID | None:
+    """Record `answer` and what it showed; return the key of the search, or None where nothing was recorded.
+
+    `product` is the key of the product that similar ones were asked for. Nothing is recorded where RECORD_EVENTS is off
+    or the browser asks not to be tracked, and an event that can't be written is logged, never an error.
+    """
+    if not conf.settings.RECORD_EVENTS or declined(request):
+        return None
+    database = conf.settings.DATABASE
+    search = SearchEvent(
+        kind=answer.kind,
+        index_id=answer.index,
+        product_id=product,
+        results=len(answer.products),
+        milliseconds=answer.milliseconds,
+    )
+    shown = [
+        ResultEvent(search=search, product_id=found.pk, position=position)
+        for position, found in enumerate(answer.products, start=1)
+    ]
+    try:
+        # A savepoint where the shop has a transaction open: a failure here must not poison it.
+        with transaction.atomic(database):
+            SearchEvent.objects.using(database).bulk_create([search])
+            ResultEvent.objects.using(database).bulk_create(shown)
+    except Error:
+        logger.warning("A search could not be recorded.", exc_info=True)
+        return None
+    return search.pk
+
+
+def click(search: Any, product: Any) -> bool:
+    """Record that `product` was opened from the results of `search`; return whether it had been shown there.
+
+    Any values may be given, malformed ones were never shown. Only the first click counts.
+    """
+    database = conf.settings.DATABASE
+    try:
+        shown = ResultEvent.objects.using(database).filter(
+            search_id=SearchEvent._meta.pk.to_python(search),
+            product_id=catalog.product_model()._meta.pk.to_python(product),
+        )
+        with transaction.atomic(database):
+            return bool(shown.update(clicked_at=Coalesce("clicked_at", Now())))
+    except (ValidationError, ValueError, TypeError, OverflowError, DataError):
+        return False
+
+
+def declined(request: HttpRequest | None) -> bool:
+    """Return whether the browser asks not to be tracked: Global Privacy Control, or the older Do Not Track."""
+    return request is not None and "1" in (request.headers.get("Sec-GPC"), request.headers.get("DNT"))
+
+
+def prune(days: int | None = None) -> int:
+    """Delete searches older than `days` (default EVENT_RETENTION_DAYS); return how many there were.
+
+    They go in transactions of a thousand, the oldest first, so that it can be stopped and resumed.
+    """
+    database = conf.settings.DATABASE
+    kept = conf.settings.EVENT_RETENTION_DAYS if days is None else days
+    old = (
+        SearchEvent.objects.using(database)
+        .filter(created_at__lt=timezone.now() - dt.timedelta(days=kept))
+        .order_by("created_at")
+        .values_list("pk", flat=True)
+    )
+    pruned = 0
+    while keys := list(old[:PRUNED_AT_ONCE]):
+        with transaction.atomic(database):
+            ResultEvent.objects.using(database).filter(search_id__in=keys).delete()
+            pruned += SearchEvent.objects.using(database).filter(pk__in=keys).delete()[0]
+    return pruned

@@ -1,0 +1,26 @@
+"""Embed in the process of a command, with a progress line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from visual_search.indexing import hnsw, progress, worker
+from visual_search.management import lines
+from visual_search.models import SearchIndex
+
+
+def until_empty(stream: Any, index: SearchIndex) -> progress.Progress:
+    """Embed until nothing is queued or building, in this process or in whoever else's, and show how far `index` is."""
+    line = lines.ProgressLine(stream)
+    while True:
+        busy = worker.run(seconds=0.5)
+        state = progress.of(index)
+        line.show(state, hnsw.progress(index.pk) if not state.queued else None)
+        if not busy:
+            # What is left is in another worker's hands, or waits to be tried again.
+            if not progress.outstanding():
+                break
+            time.sleep(0.2)
+    line.finish(state)
+    return state

@@ -1,0 +1,120 @@
+"""`manage.py visual_search index ...`: the life of an index, by hand."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from visual_search import conf
+from visual_search.indexing import gate, lifecycle, progress
+from visual_search.management import filling
+from visual_search.models import SearchIndex
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the subcommands."""
+    commands = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    create = commands.add_parser("create", help="Create an index beside the live one, and queue every product for it.")
+    create.add_argument("--encoder", action="append", help="Name of an encoder; may be repeated (default: ENCODERS).")
+    for name, help_text in {
+        "fill": "Embed what the index misses, in this process, until its queue is empty.",
+        "build": "Build the HNSW index of a filled index.",
+        "evaluate": "Measure an index against the gate.",
+        "activate": "Make an index the one that answers; a new one has to pass the gate.",
+        "retire": "Give an index up and delete its vectors.",
+        "cancel": "Stop building an index; what it has is kept.",
+        "resume": "Go on building a cancelled or retired index.",
+    }.items():
+        step = commands.add_parser(name, help=help_text)
+        step.add_argument("index", type=int, help="Number of the index, as `status` shows it.")
+        if name == "activate":
+            step.add_argument("--force", action="store_true", help="Even where it does not pass the gate.")
+    commands.add_parser("rollback", help="Make the index live again that was before.")
+
+
+def handle(command: Any, *, step: str, index: int | None = None, **options: Any) -> None:
+    """Run one step; the command writes what came of it."""
+    if index is None:
+        {"create": _create, "rollback": _rollback}[step](command, **options)
+        return
+    steps: dict[str, Callable[..., None]] = {
+        "fill": _fill,
+        "build": _build,
+        "evaluate": _evaluate,
+        "activate": _activate,
+        "retire": _retire,
+        "cancel": _cancel,
+        "resume": _resume,
+    }
+    steps[step](command, find(index), **options)
+
+
+def find(key: int) -> SearchIndex:
+    """Return the index with that number; raise CommandError naming those that there are."""
+    indexes = SearchIndex.objects.using(conf.settings.DATABASE)
+    found = indexes.filter(pk=key).first()
+    if found is None:
+        known = ", ".join(str(number) for number in indexes.values_list("pk", flat=True)) or "none"
+        raise CommandError(f"There is no index {key}. Indexes: {known}.")
+    return found
+
+
+def _create(command: Any, *, encoder: list[str] | None = None, **options: Any) -> None:
+    index = lifecycle.create(encoder)
+    queued = progress.of(index).queued
+    command.stdout.write(f"Index {index} is building: {queued} products are queued. A worker fills it, or:")
+    command.stdout.write(f"  manage.py visual_search index fill {index.pk}")
+
+
+def _fill(command: Any, index: SearchIndex, **options: Any) -> None:
+    lifecycle.fill(index)
+    filling.until_empty(command.stdout, index)
+
+
+def _build(command: Any, index: SearchIndex, **options: Any) -> None:
+    lifecycle.build(index)
+    command.stdout.write(command.style.SUCCESS(f"Index {index} is {index.state}."))
+
+
+def _evaluate(command: Any, index: SearchIndex, **options: Any) -> None:
+    found = gate.evaluate(index)
+    command.stdout.write(f"coverage          {found.coverage:.2%}, {found.failed} pictures failed")
+    command.stdout.write(f"recall@10         {_percent(found.recall)} on {found.samples} pictures")
+    command.stdout.write(f"finds a sibling   {_percent(found.sibling)}")
+    command.stdout.write(f"against the live  {_percent(found.difference)} (lower end of 95 %)")
+    for reason in found.reasons:
+        command.stdout.write(command.style.ERROR(reason))
+    command.stdout.write(command.style.SUCCESS("It passes the gate.") if found.passed else "It does not pass the gate.")
+
+
+def _percent(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.1%}"
+
+
+def _activate(command: Any, index: SearchIndex, *, force: bool = False, **options: Any) -> None:
+    former = lifecycle.activate(index, force=force)
+    command.stdout.write(command.style.SUCCESS(f"Index {index} is live."))
+    if former is not None:
+        command.stdout.write("To go back: manage.py visual_search index rollback")
+
+
+def _rollback(command: Any, **options: Any) -> None:
+    command.stdout.write(command.style.SUCCESS(f"Index {lifecycle.rollback()} is live again."))
+
+
+def _retire(command: Any, index: SearchIndex, **options: Any) -> None:
+    lifecycle.retire(index)
+    command.stdout.write(f"Index {index} is retired, and its vectors are deleted.")
+
+
+def _cancel(command: Any, index: SearchIndex, **options: Any) -> None:
+    lifecycle.cancel(index)
+    command.stdout.write(f"Index {index} is cancelled. To go on: manage.py visual_search index resume {index.pk}")
+
+
+def _resume(command: Any, index: SearchIndex, **options: Any) -> None:
+    queued = lifecycle.resume(index)
+    command.stdout.write(f"Index {index} is building again: {queued} products are queued.")

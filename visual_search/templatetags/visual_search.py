@@ -1,0 +1,113 @@
+"""Template tags: `{% load visual_search %}`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from visual_search import catalog, conf
+from visual_search.insight import events
+from visual_search.retrieval import answers
+from visual_search.retrieval.query import Query
+
+logger = logging.getLogger("visual_search.pages")
+
+register = template.Library()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a list shows of a product: the catalog's words, and the picture that matched, or the thumbnail."""
+
+    title: str
+    url: str
+    price: Decimal | str | None
+    brand: str
+    picture: str
+
+
+@register.simple_tag(takes_context=True)
+def visual_search_assets(context: template.Context) -> SafeString:
+    """Render the stylesheet and the script, with the page's CSP nonce where there is one. For <head>."""
+    nonce = _nonce(context)
+    attribute = format_html(' nonce="{}"', nonce) if nonce else ""
+    return format_html(
+        '<link rel="stylesheet" href="{}"{}><script type="module" src="{}"{}></script>',
+        static("visual_search/visual_search.css"),
+        attribute,
+        static("visual_search/visual_search.js"),
+        attribute,
+    )
+
+
+@register.simple_tag
+def visual_search_card(product: Any) -> Card:
+    """Return what a list shows of `product`: `{% visual_search_card product as card %}`."""
+    shop = catalog.current()
+    matched = getattr(product, "matched_image", None)
+    return Card(
+        title=shop.title(product),
+        url=shop.url(product),
+        price=shop.price(product),
+        brand=shop.brand(product),
+        picture=(matched and matched.url) or shop.thumbnail(product),
+    )
+
+
+@register.simple_tag(takes_context=True)
+def find_similar_button(context: template.Context, product: Any) -> str:
+    """Render a link to the page of what looks like `product`; nothing where that page isn't mounted."""
+    try:
+        url = reverse("visual_search:similar", args=[product.pk])
+    except NoReverseMatch:
+        return ""
+    values = {"product": product, "title": catalog.current().title(product), "url": url}
+    return render_to_string("visual_search/_find_similar_button.html", values, context.get("request"))
+
+
+@register.simple_tag(takes_context=True)
+def similar_products(
+    context: template.Context, product: Any, limit: int = 6, heading: str = "", record: bool = False
+) -> str:
+    """Render a section with up to `limit` products that look like `product`; nothing where there are none.
+
+    With `record` what it shows and what is clicked counts in the analytics; without, since most who load a product's
+    page never look at the strip, nothing is written. A failure is logged, and the shop's page goes on without it.
+    """
+    request = context.get("request")
+    try:
+        # A savepoint where the shop has a transaction open: a failed query must not poison it.
+        with transaction.atomic(conf.settings.DATABASE):
+            answer = answers.answer(Query(product=product.pk, request=request, limit=limit))
+            if not answer.products:
+                return ""
+            search = events.record(answer, product=product.pk, request=request) if record else None
+            values = {
+                "product": product,
+                "products": answer.products,
+                "state": answer.state,
+                "search": search or "",
+                "heading": heading,
+            }
+            return render_to_string("visual_search/_similar_products.html", values, request)
+    except Exception:
+        logger.exception("Similar products of %s could not be shown.", product.pk)
+        return ""
+
+
+def _nonce(context: template.Context) -> str:
+    # Django 6 and django-csp's context processor name it so; without the processor, django-csp keeps it on the request.
+    for name in ("csp_nonce", "CSP_NONCE"):
+        if nonce := context.get(name):
+            return str(nonce)
+    return str(getattr(context.get("request"), "csp_nonce", "") or "")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import os
 import sys
 import time
@@ -56,7 +57,7 @@ def measure(folder: Path, options: argparse.Namespace) -> int:
     import visual_search
 
     call_command("migrate", verbosity=0)
-    call_command("import_catalog", str(folder), shop=options.shop, verbosity=0)
+    call_command("import_catalog", str(folder), shop=options.shop, stdout=io.StringIO())
     call_command("visual_search", "sync", "--strict")
 
     with (folder / "photos.csv").open(newline="") as file:

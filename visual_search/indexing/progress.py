@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import connections
 
 from visual_search import catalog, conf
-from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
+from visual_search.models import FitSample, ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
 
 RECENT_SECONDS = 30
 """How far back the rate looks."""
@@ -15,7 +15,10 @@ RECENT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where one index stands: products listed and queued, pictures ready and failed, and pictures a second of late."""
+    """Where one index stands: products listed and queued, pictures ready and failed, and pictures a second of late.
+
+    `sampled` products have been through the encoder for the fit, which is most of the work for a small catalogue.
+    """
 
     listed: int
     queued: int
@@ -23,11 +26,12 @@ class Progress:
     failed: int
     rate: float
     last_error: str
+    sampled: int = 0
 
     @property
     def done(self) -> int:
-        """Return how many products wait for nothing."""
-        return max(self.listed - self.queued, 0)
+        """Return how many products wait for nothing, or have been encoded at least."""
+        return min(max(self.listed - self.queued, self.sampled), self.listed)
 
     @property
     def fraction(self) -> float:
@@ -65,13 +69,20 @@ def of(index: SearchIndex) -> Progress:
                 (SELECT count(*) FROM pictures WHERE state = 'failed'),
                 (SELECT coalesce(count(*) / nullif(extract(epoch FROM clock.stop - clock.start), 0), 0)
                     FROM recent, clock WHERE updated_at > clock.start GROUP BY clock.start, clock.stop),
-                (SELECT error_message FROM pictures WHERE state = 'failed' ORDER BY updated_at DESC LIMIT 1)
+                (SELECT error_message FROM pictures WHERE state = 'failed' ORDER BY updated_at DESC LIMIT 1),
+                (SELECT count(*) FROM {FitSample._meta.db_table} WHERE index_id = %s)
             """,
-            [index.pk, RECENT_SECONDS, *parameters, index.pk],
+            [index.pk, RECENT_SECONDS, *parameters, index.pk, index.pk],
         )
-        total, queued, ready, failed, rate, last_error = cursor.fetchone()
+        total, queued, ready, failed, rate, last_error, sampled = cursor.fetchone()
     return Progress(
-        listed=total, queued=queued, ready=ready, failed=failed, rate=float(rate or 0), last_error=last_error or ""
+        listed=total,
+        queued=queued,
+        ready=ready,
+        failed=failed,
+        rate=float(rate or 0),
+        last_error=last_error or "",
+        sampled=sampled,
     )
 
 

@@ -19,9 +19,11 @@ _numbers = itertools.count(1)
 COLOURS = ("crimson", "seagreen", "royalblue", "goldenrod", "purple", "chocolate", "teal", "hotpink")
 
 
-def picture(colour: str = "crimson", shape: str = "circle", *, size: int = 96, kind: str = "PNG") -> bytes:
-    """Draw a picture of one coloured thing ("circle", "square" or "bar") on white."""
-    image = Image.new("RGB", (size, size), "white")
+def picture(
+    colour: str = "crimson", shape: str = "circle", *, size: int = 96, kind: str = "PNG", background: str = "white"
+) -> bytes:
+    """Draw a picture of one coloured thing ("circle", "square" or "bar") on white, or another `background`."""
+    image = Image.new("RGB", (size, size), background)
     draw = ImageDraw.Draw(image)
     if shape == "circle":
         draw.ellipse((size * 0.15, size * 0.15, size * 0.85, size * 0.85), fill=colour)

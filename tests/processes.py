@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,11 +32,26 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
+def python(program: str, *, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a Python process that runs `program` with Django set up; its output is text in pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import django; django.setup()\n{program}"],
+        cwd=ROOT,
+        env=dict(env or environment()),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @contextmanager
-def worker(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    log: Path, *arguments: str, env: Mapping[str, str] | None = None, queue: str = "visual_search"
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Celery worker until the block ends; it writes to `log`."""
-    command = [sys.executable, "-m", "celery", "-A", "example_shop", "worker", "-Q", "visual_search", "-l", "INFO"]
-    command += ["--without-gossip", "--without-mingle", *(arguments or ("-P", "solo"))]
+    command = [sys.executable, "-m", "celery", "-A", "example_shop", "worker", "-Q", queue, "-l", "INFO"]
+    command += ["-n", f"{uuid.uuid4().hex}@%h", "--without-gossip", "--without-mingle", *(arguments or ("-P", "solo"))]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=dict(env or environment()), stdout=output, stderr=subprocess.STDOUT
@@ -46,6 +62,7 @@ def worker(log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
         yield process
     finally:
         if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(20)

@@ -151,7 +151,7 @@ def check_engine(**kwargs: Any) -> list[checks.CheckMessage]:
         return [_problem(f"DATABASE is {alias!r}.", f"DATABASES has {known}.", "E008")]
     if connections[alias].vendor != "postgresql":
         message = f"Database {alias!r} is {connections[alias].vendor}, and visual search needs PostgreSQL."
-        hint = "Use django.db.backends.postgresql (psycopg 3) with pgvector; see the README for an embedded one."
+        hint = "Use django.db.backends.postgresql (psycopg 3) with pgvector; docs/operations.md shows an embedded one."
         return [_problem(message, hint, "E008")]
     return []
 

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from celery import shared_task
+from celery.exceptions import WorkerShutdown
+from celery.worker import state
 
 from visual_search import conf
+from visual_search.exceptions import EncoderError
 from visual_search.indexing import nudge, reconciler, sweeper, worker
+
+logger = logging.getLogger("visual_search.indexing")
 
 SECONDS = 8.0
 """A task works at most this long and then calls the next one, so that a stop or a deploy waits for nobody."""
 
+FAILED = 1
+"""Status that a worker ends with where it can't go on."""
+
 
 @shared_task(name=nudge.TASK, ignore_result=True)
 def work() -> None:
-    """Embed queued products for some seconds; nudge again where more is to be done."""
-    if worker.run(seconds=SECONDS):
+    """Embed queued products for some seconds; nudge again where more is to be done.
+
+    Where the encoder's device is lost for good, the worker process ends, and whoever supervises it starts a new one.
+    """
+    try:
+        more = worker.run(seconds=SECONDS, stopped=_stopped)
+    except EncoderError as error:
+        if error.code != "encoder_device_lost":
+            raise
+        logger.critical("This worker ends: %s", error)
+        # A thread's exit ends nothing: the flag has the worker itself stop.
+        state.should_stop = FAILED  # type: ignore[assignment]
+        raise WorkerShutdown(FAILED) from error
+    if more:
         nudge.send()
+
+
+def _stopped() -> bool:
+    """Return whether the worker was told to end; a child of prefork isn't told, and works until its time is over."""
+    return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
 
 
 @shared_task(name="visual_search.sweep", ignore_result=True)

@@ -43,6 +43,12 @@ def pick_precision(choice: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def _device_lost(error: RuntimeError) -> bool:
+    """Return whether `error` spoils the process's CUDA context: each later call fails as well."""
+    accelerator: type[RuntimeError] | None = getattr(torch, "AcceleratorError", None)
+    return "CUDA error" in str(error) or (accelerator is not None and isinstance(error, accelerator))
+
+
 class Runtime:
     """
     Hold a network on its device and feed it batches.
@@ -82,6 +88,14 @@ class Runtime:
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
+            except RuntimeError as error:
+                if not _device_lost(error):
+                    raise
+                raise exceptions.EncoderError(
+                    f"The device {self.device} is lost ({str(error).splitlines()[0]}). A process can't get it back: "
+                    "start it anew.",
+                    code="encoder_device_lost",
+                ) from error
             start += len(batch)
         return np.concatenate(done)
 

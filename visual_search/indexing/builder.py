@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 from django.db import DatabaseError, connections
 
 from visual_search import conf
-from visual_search.indexing import hnsw, nudge
+from visual_search.indexing import hnsw, locks, nudge
 from visual_search.models import SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
@@ -43,7 +41,8 @@ def build(index: SearchIndex, deadline: float) -> bool:
 
 def _build(index: SearchIndex) -> None:
     try:
-        with _alone(index) as alone:
+        # Not a transaction's: CREATE INDEX CONCURRENTLY can't run in one.
+        with locks.alone(LOCK, index.pk) as alone:
             if alone:
                 hnsw.build(index)
     except DatabaseError:
@@ -51,22 +50,3 @@ def _build(index: SearchIndex) -> None:
     finally:
         connections[conf.settings.DATABASE].close()
     nudge.send()
-
-
-@contextmanager
-def _alone(index: SearchIndex) -> Iterator[bool]:
-    """Say whether this session is the only one that builds for `index`.
-
-    A lock of the session's, since CREATE INDEX CONCURRENTLY can't run in a transaction. It lasts as long as Postgres
-    works on the statement, even where the process that sent it is gone.
-    """
-    with connections[conf.settings.DATABASE].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [LOCK, index.pk])
-        alone = cursor.fetchone()[0]
-        try:
-            yield alone
-        finally:
-            if alone:
-                # Where the connection is broken, the lock is gone with it.
-                with suppress(DatabaseError):
-                    cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [LOCK, index.pk])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,17 +47,17 @@ def run(
     keys: Sequence[Any],
     *,
     forced: Collection[Any] = (),
-    hopeless: Collection[Any] = (),
+    hopeless: Mapping[Any, VisualSearchError] | None = None,
     deadline: float = float("inf"),
 ) -> Outcome:
     """Embed the pictures of the products `keys` for `index`, one product at least and the others until `deadline`.
 
     A bad picture fails its own row. An unchanged one keeps its vector unless its product is `forced`. Pictures of
-    `hopeless` products fail unread. Pictures stream through reading,
+    `hopeless` products fail unread, with the error given there. Pictures stream through reading,
     decoding and encoding, so that memory doesn't depend on how many there are.
     """
     encoder = encoder_of(index)
-    stream = _Stream(index, keys, forced=forced, hopeless=hopeless, deadline=deadline)
+    stream = _Stream(index, keys, forced=forced, hopeless=hopeless or {}, deadline=deadline)
     for features in encoding.encode(encoder, stream.to_encode()):
         stream.encoded(features)
     return stream.outcome
@@ -72,7 +72,7 @@ class _Stream:
         keys: Sequence[Any],
         *,
         forced: Collection[Any],
-        hopeless: Collection[Any],
+        hopeless: Mapping[Any, VisualSearchError],
         deadline: float,
     ) -> None:
         self.outcome = Outcome()
@@ -113,8 +113,8 @@ class _Stream:
                 if number and time.monotonic() >= self._deadline:
                     self.outcome.unfinished |= {product.pk for product in self._products[number:]}
                     return
-                if product.pk in self._hopeless:
-                    picture.error = WorkerDied()
+                if picture.error is None:
+                    picture.error = self._hopeless.get(product.pk)
                 yield picture
 
     def _ready(self, picture: pictures.Picture, features: base.Features) -> None:

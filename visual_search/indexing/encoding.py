@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from django.db import DatabaseError, InterfaceError
+
 from visual_search import conf
 from visual_search.encoders import base, pipeline
-from visual_search.exceptions import BadImage
+from visual_search.exceptions import BadImage, VisualSearchError
 from visual_search.images import limits, pool
 
 DEADLINE = 20.0
@@ -28,3 +30,10 @@ def encode(encoder: base.Encoder, sources: Iterable[bytes]) -> Iterator[base.Fea
     return pipeline.encode_many(
         encoder, sources, decoder=decoder(), limits=limits.CATALOGUE, batch_size=conf.settings.BATCH_SIZE
     )
+
+
+def picture_at_fault(error: Exception) -> bool:
+    """Return whether one picture of a batch may be what the encoder failed for, and not the encoder or the machine."""
+    if isinstance(error, VisualSearchError):
+        return error.code == "encoder_not_finite"
+    return not isinstance(error, DatabaseError | InterfaceError)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from django.db import connections, transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
-from visual_search.indexing import encoding, pictures
+from visual_search.indexing import encoding, locks, pictures, queue
 from visual_search.models import FitSample, IndexArrays, QueuedProduct, SearchIndex
 
 PICTURES = 5_000
@@ -34,10 +34,11 @@ def run(deadline: float) -> bool:
     if index is None:
         return False
     encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
-    candidates = _candidates(index)
-    for start in range(0, len(candidates), SAMPLED_AT_ONCE):
-        if not _sample(index, encoder, candidates[start : start + SAMPLED_AT_ONCE]):
-            return False
+    for keys in _candidates(index):
+        with locks.alone(LOCK, index.pk) as alone:
+            if not alone:
+                return False
+            _sample_counted(index, encoder, keys)
         if _count(index) >= PICTURES:
             break
         if time.monotonic() >= deadline:
@@ -60,25 +61,61 @@ def forget(index: SearchIndex) -> None:
     _samples(index).delete()
 
 
-def _candidates(index: SearchIndex) -> list[Any]:
-    """Return queued products that are not sampled yet, in an order that has nothing to do with their age."""
+def _candidates(index: SearchIndex) -> list[list[Any]]:
+    """Return queued products that are not sampled yet, in an order that has nothing to do with their age.
+
+    They come in batches; those that a worker died of come last and alone, and not at all after the last attempt.
+    """
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT product_id FROM {QueuedProduct._meta.db_table} queue WHERE index_id = %s AND NOT EXISTS (
+            SELECT product_id, attempts FROM {QueuedProduct._meta.db_table} queue
+            WHERE index_id = %s AND attempts < %s AND NOT EXISTS (
                 SELECT 1 FROM {FitSample._meta.db_table} sample
                 WHERE sample.index_id = queue.index_id AND sample.product_id = queue.product_id)
             ORDER BY md5(product_id::text) LIMIT %s
             """,
-            [index.pk, PICTURES],
+            [index.pk, queue.MOST_ATTEMPTS, PICTURES],
         )
-        return [row[0] for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    first = [key for key, attempts in rows if not attempts]
+    batches = [first[start : start + SAMPLED_AT_ONCE] for start in range(0, len(first), SAMPLED_AT_ONCE)]
+    return batches + [[key] for key, attempts in rows if attempts]
 
 
-def _sample(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> bool:
+def _sample_counted(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
+    """Sample `keys` in an attempt that counts only where it ends the process; on an error, each of them alone."""
+    queued = QueuedProduct.objects.using(conf.settings.DATABASE).filter(index=index, product_id__in=keys)
+    queued.update(attempts=F("attempts") + 1)
+    try:
+        _sample(index, encoder, keys)
+    except Exception as error:
+        if not encoding.picture_at_fault(error):
+            raise
+        _sample_each(index, encoder, keys)
+    finally:
+        queued.update(attempts=0)
+
+
+def _sample_each(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
+    """Sample `keys` one by one, and leave out those that the encoder fails for, unless it fails for every picture."""
+    failure: Exception | None = None
+    left_out = []
+    for key in keys:
+        try:
+            _sample(index, encoder, [key])
+        except Exception as error:
+            if not encoding.picture_at_fault(error):
+                raise
+            failure = error
+            left_out.append(_packed(index, key, []))
+    if failure is not None and not _count(index):
+        raise failure
+    FitSample.objects.using(conf.settings.DATABASE).bulk_create(left_out, ignore_conflicts=True)
+
+
+def _sample(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
     with transaction.atomic(conf.settings.DATABASE):
-        if not _locked(index):
-            return False
         listed = [picture for product in pictures.load(keys).values() for picture in pictures.of(product)]
         taken: list[pictures.Picture] = []
         outcomes = list(encoding.encode(encoder, _data(listed, taken)))
@@ -87,7 +124,6 @@ def _sample(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> 
             [_packed(index, key, [pair for pair in good if pair[0].product == key]) for key in keys],
             ignore_conflicts=True,
         )
-    return True
 
 
 def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from visual_search import conf
+from visual_search.encoders import registry
 from visual_search.exceptions import IndexStateError
 from visual_search.indexing import builder, changes, fit, gate, hnsw
 from visual_search.models import ProductEmbedding, QueuedProduct, SearchIndex
@@ -24,7 +25,12 @@ EVALUATION_SECONDS = 3.0
 
 
 def create(encoders: Sequence[str | Mapping[str, Any]] | None = None) -> SearchIndex:
-    """Create an index for `encoders` (default: the settings') and queue the whole catalogue for it."""
+    """Create an index for `encoders` (default: the settings') and queue the whole catalogue for it.
+
+    Raises EncoderError for a name that nobody knows; loads no weights.
+    """
+    for spec in encoders or conf.settings.ENCODERS:
+        registry.validate(spec)
     with transaction.atomic(conf.settings.DATABASE):
         index = _indexes().create(encoders=list(encoders or conf.settings.ENCODERS))
         queued = changes.queue_all(index)
@@ -159,14 +165,15 @@ def retire(index: SearchIndex) -> None:
 
 def _complete(index: SearchIndex) -> None:
     fit.forget(index)
+    gate.evaluate(index, samples=EVALUATED, seconds=EVALUATION_SECONDS)
+    # In one transaction: a process that dies between the two would leave a shop without a live index for good.
     with transaction.atomic(conf.settings.DATABASE):
         _lock()
         if not _indexes().filter(pk=index.pk, state=State.BUILDING).update(state=State.READY):
             return  # cancelled meanwhile
-    gate.evaluate(index, samples=EVALUATED, seconds=EVALUATION_SECONDS)
-    logger.info("Index %s is ready.", index)
-    if not _indexes().filter(activated_at__isnull=False).exists():
-        activate(index)
+        logger.info("Index %s is ready.", index)
+        if not _indexes().filter(activated_at__isnull=False).exists():
+            activate(index)
     index.refresh_from_db(using=conf.settings.DATABASE)
 
 

@@ -23,6 +23,7 @@ PAUSE = 30.0
 """Seconds for which an open breaker sends nothing."""
 
 _closed_from = 0.0
+_warm = False
 
 
 def after_commit(*, using: str) -> None:
@@ -33,13 +34,22 @@ def after_commit(*, using: str) -> None:
 
 def send() -> bool:
     """Publish a nudge unless the breaker is open; return whether it went out. Never raises."""
-    global _closed_from
+    global _closed_from, _warm
     if time.monotonic() < _closed_from:
         return False
     started = time.monotonic()
     try:
-        with pools.producers[_connection()].acquire(block=True, timeout=SLOW) as producer:
-            current_app.send_task(TASK, queue=conf.settings.QUEUE, producer=producer, retry=False, ignore_result=True)
+        if not _warm:
+            # A process's first imports take as long as a broker may: they are not its fault.
+            _connection().get_transport_cls()
+            _warm, started = bool(current_app.amqp), time.monotonic()
+        try:
+            _publish()
+        except Exception:
+            if time.monotonic() - started > SLOW / 2:
+                raise
+            # A pooled connection may be older than the broker's last restart; the one after it is new.
+            _publish()
     except Exception as error:
         _closed_from = time.monotonic() + PAUSE
         logger.warning("The broker did not take a nudge (%s); none are sent for %.0f s.", error, PAUSE)
@@ -50,9 +60,21 @@ def send() -> bool:
     return True
 
 
+def _publish() -> None:
+    with pools.producers[_connection()].acquire(block=True, timeout=SLOW) as producer:
+        current_app.send_task(TASK, queue=conf.settings.QUEUE, producer=producer, retry=False, ignore_result=True)
+
+
 def _connection() -> Connection:
     """Return a connection to the broker that gives up soon, whatever the project's own time-outs are."""
-    # Only Redis' transport knows them; the others get by with the time-out for connecting.
-    options = {"socket_timeout": SLOW, "socket_connect_timeout": SLOW}
-    impatient = options if str(current_app.conf.broker_url or "").startswith(("redis", "sentinel")) else {}
-    return current_app.connection_for_write(connect_timeout=SLOW, transport_options=impatient)
+    kind = str(current_app.conf.broker_write_url or "").partition(":")[0].partition("+")[0]
+    return current_app.connection_for_write(connect_timeout=SLOW, transport_options=_IMPATIENT.get(kind, {}))
+
+
+_OF_REDIS = {"socket_timeout": SLOW, "socket_connect_timeout": SLOW}
+_OF_AMQP = {"write_timeout": SLOW}
+_IMPATIENT: dict[str, dict[str, float]] = {
+    "redis": _OF_REDIS, "rediss": _OF_REDIS, "sentinel": _OF_REDIS,
+    "amqp": _OF_AMQP, "amqps": _OF_AMQP, "pyamqp": _OF_AMQP,
+}  # fmt: skip
+"""Options that bound what comes after connecting; each transport knows only its own."""

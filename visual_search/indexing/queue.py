@@ -33,23 +33,29 @@ def claim(limit: int) -> list[Claim]:
     """Lease up to `limit` due products of fitted indexes, the most urgent first, and count the attempt.
 
     Time is the database's. The attempt is committed before any picture is opened: what kills the process is counted.
+    Of those whose worker died, only one is leased: the one that is to blame must not take the others along again.
     """
     token = uuid.uuid4()
     queue, index = QueuedProduct._meta.db_table, SearchIndex._meta.db_table
     with transaction.atomic(conf.settings.DATABASE), connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             f"""
-            UPDATE {queue} SET lease_token = %s, lease_until = now() + make_interval(secs => %s),
-                attempts = attempts + 1
-            WHERE id IN (
-                SELECT queue.id FROM {queue} queue JOIN {index} index ON index.id = queue.index_id
+            WITH due AS (
+                -- Whoever gave a product back put it off; an attempt without that ended its process.
+                SELECT queue.id, queue.attempts > 0 AND queue.not_before IS NULL AS suspect
+                FROM {queue} queue JOIN {index} index ON index.id = queue.index_id
                 WHERE index.fitted_on IS NOT NULL AND index.state = ANY(%s)
                 AND (queue.not_before IS NULL OR queue.not_before <= now())
                 AND (queue.lease_until IS NULL OR queue.lease_until < now())
                 ORDER BY queue.priority, queue.id LIMIT %s FOR UPDATE OF queue SKIP LOCKED)
+            UPDATE {queue} SET lease_token = %s, lease_until = now() + make_interval(secs => %s),
+                attempts = attempts + 1, not_before = NULL
+            WHERE id IN (
+                SELECT id FROM due WHERE NOT suspect
+                UNION ALL (SELECT id FROM due WHERE suspect LIMIT 1))
             RETURNING index_id, product_id, generation, attempts, forced
             """,
-            [token, LEASE_SECONDS, [str(state) for state in SearchIndex.KEPT], limit],
+            [[str(state) for state in SearchIndex.KEPT], limit, token, LEASE_SECONDS],
         )
         return [
             Claim(index=row[0], product=row[1], generation=row[2], attempts=row[3], forced=row[4], token=token)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from visual_search import conf
-from visual_search.indexing import changes, embedding, fit, leases, lifecycle, queue, rows
+from visual_search.exceptions import EncoderError, VisualSearchError
+from visual_search.indexing import changes, embedding, encoding, fit, leases, lifecycle, queue, rows
 from visual_search.models import SearchIndex
+
+logger = logging.getLogger("visual_search.indexing")
 
 FEWEST_CLAIMED, MOST_CLAIMED = 16, 512
 """Products under one lease: as many as take about a second, so that a save soon overtakes a bulk reindex."""
@@ -21,32 +26,45 @@ FINISH_PAUSES = (0.0, 0.05, 0.2, 0.5)
 _claimed_at_once = 2 * FEWEST_CLAIMED
 
 
-def run(*, seconds: float) -> bool:
-    """Embed what is queued for at most `seconds` and one product; return whether more is to be done now."""
+def run(*, seconds: float, stopped: Callable[[], bool] = lambda: False) -> bool:
+    """Embed what is queued for at most `seconds` and one product; return whether more is to be done now.
+
+    Once `stopped()` holds, it ends after the batch at hand.
+    """
     deadline = time.monotonic() + seconds
     while step(deadline):
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or stopped():
             return True
     return False
 
 
 def step(deadline: float = float("inf")) -> bool:
-    """Do one piece of work: a fit, a batch, or an index that is complete; return whether there was one."""
+    """Do one piece of work: a fit, a batch, or an index that is complete; return whether there was one.
+
+    An index whose encoder fails does not stop the others, the live one among them: what it raised is raised once there
+    is nothing else to do.
+    """
     global _claimed_at_once
     if not lifecycle.ensure_first():
         return False
     folded = changes.fold()
-    if fit.run(deadline):
-        return True
+    failures: list[Exception] = []
+    try:
+        if fit.run(deadline):
+            return True
+    except Exception as error:
+        if _ends_the_task(error):
+            raise
+        failures.append(error)
     claims = queue.claim(_claimed_at_once)
     started = time.monotonic()
-    for key, group in groupby(sorted(claims, key=lambda claim: claim.index), lambda claim: claim.index):
-        index = SearchIndex.objects.using(conf.settings.DATABASE).get(pk=key)
-        for batch in _batches(list(group)):
-            _attempt(index, batch, deadline)
+    finished = _attempt_all(claims, deadline, failures)
     if len(claims) == _claimed_at_once:
         _claimed_at_once = _adapted(_claimed_at_once, time.monotonic() - started)
-    return bool(claims) or bool(folded) or lifecycle.advance(deadline)
+    progressed = bool(finished) or lifecycle.advance(deadline)
+    if failures and not progressed:
+        raise failures[0]
+    return progressed or bool(claims) or bool(folded)
 
 
 def _adapted(claimed: int, seconds: float) -> int:
@@ -61,20 +79,84 @@ def _batches(claims: Sequence[queue.Claim]) -> list[list[queue.Claim]]:
     return [batch for batch in [first, *([claim] for claim in claims if claim.attempts > 1)] if batch]
 
 
-def _attempt(index: SearchIndex, claims: list[queue.Claim], deadline: float) -> None:
-    try:
-        with leases.renewed(claims):
-            embed(index, claims, deadline=deadline)
-    except BaseException:
-        # The encoder or the database failed, or somebody stops this process: none of it is these products' fault.
-        queue.release(claims, counted=False)
-        raise
+def _attempt_all(claims: Sequence[queue.Claim], deadline: float, failures: list[Exception]) -> int:
+    """Embed `claims`, batch by batch until `deadline`; return how many batches were, and append to `failures`."""
+    finished: Counter[int] = Counter()
+    by_index = groupby(sorted(claims, key=lambda claim: claim.index), lambda claim: claim.index)
+    found = [batch for _, group in by_index for batch in _batches(list(group))]
+    # Suspects come last: one of them may end this process.
+    batches = deque(sorted(found, key=lambda batch: batch[0].attempts > 1))
+    while batches:
+        if finished and time.monotonic() >= deadline:
+            break  # a batch that killed a worker comes back as hundreds of lone suspects
+        batch = batches.popleft()
+        index = batch[0].index
+        try:
+            _attempt(batch, deadline)
+            finished[index] += 1
+        except Exception as error:
+            if _ends_the_task(error):
+                _give_back([batch], seconds=None)
+                _give_back(batches, seconds=0)
+                raise
+            logger.warning("Index %s: %s pictures could not be embedded: %s", index, len(batch), error)
+            if encoding.picture_at_fault(error) and len(batch) > 1:
+                batches.extendleft([claim] for claim in reversed(batch))
+            elif encoding.picture_at_fault(error) and (finished[index] or isinstance(error, VisualSearchError)):
+                _blame(batch[0], error)
+            else:
+                # It may fail for every picture: none of it is this one's fault.
+                _give_back([batch], seconds=None)
+                failures.append(error)
+        except BaseException:
+            # Somebody stops this process: the next one takes all of it up.
+            _give_back([batch, *batches], seconds=0)
+            raise
+    _give_back(batches, seconds=0)
+    return finished.total()
+
+
+def _attempt(claims: list[queue.Claim], deadline: float) -> None:
+    index = SearchIndex.objects.using(conf.settings.DATABASE).get(pk=claims[0].index)
+    with leases.renewed(claims):
+        embed(index, claims, deadline=deadline)
+
+
+def _blame(claim: queue.Claim, error: Exception) -> None:
+    """Try a product later that the encoder fails for, while it manages others; after the last attempt it has failed."""
+    if claim.attempts < queue.MOST_ATTEMPTS:
+        queue.release([claim])
+        return
+    reason = error if isinstance(error, VisualSearchError) else EncoderError(f"{type(error).__name__}: {error}")
+    index = SearchIndex.objects.using(conf.settings.DATABASE).get(pk=claim.index)
+    _finish(index, [claim], embedding.run(index, [claim.product], hopeless={claim.product: reason}))
+
+
+def _ends_the_task(error: Exception) -> bool:
+    """Return whether nothing else can be done after `error`: without the database, or the device."""
+    lost = isinstance(error, VisualSearchError) and error.code == "encoder_device_lost"
+    return lost or isinstance(error, DatabaseError | InterfaceError)
+
+
+def _give_back(batches: Iterable[list[queue.Claim]], *, seconds: float | None) -> None:
+    """Release `batches` and take their attempts back; where the database is gone, their leases run out."""
+    for attempt in range(2):
+        try:
+            for batch in batches:
+                queue.release(batch, seconds=seconds, counted=False)
+            return
+        except (DatabaseError, InterfaceError):
+            if attempt:
+                logger.warning("Leases could not be given back; they run out by themselves.", exc_info=True)
+            else:
+                # It may have been restarted: the next connection is a new one.
+                connections[conf.settings.DATABASE].close_if_unusable_or_obsolete()
 
 
 def embed(index: SearchIndex, claims: Sequence[queue.Claim], *, deadline: float = float("inf")) -> None:
     """Embed the claimed products for `index` and finish them; what the deadline leaves is released at once."""
     last = {claim.product for claim in claims if claim.attempts >= queue.MOST_ATTEMPTS}
-    hopeless = {claim.product for claim in claims if claim.attempts > queue.MOST_ATTEMPTS}
+    hopeless = {claim.product: embedding.WorkerDied() for claim in claims if claim.attempts > queue.MOST_ATTEMPTS}
     keys = [claim.product for claim in claims]
     forced = {claim.product for claim in claims if claim.forced}
     outcome = embedding.run(index, keys, forced=forced, hopeless=hopeless, deadline=deadline)

@@ -15,7 +15,8 @@ class ProgressLine:
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.live = bool(getattr(stream, "isatty", lambda: False)())
-        self.shown = -1
+        self.step = -1
+        self.said = ""
 
     def show(self, state: progress.Progress, building: hnsw.Build | None = None) -> None:
         """Show `state`, or the HNSW index being built; off a terminal only at every 5 %."""
@@ -24,16 +25,21 @@ class ProgressLine:
             if building is not None:
                 said = f"{said}; HNSW: {building.phase}, {building.done} of {building.total}"
             self._write(f"\r\x1b[2K{said}")
-        elif (step := int(state.fraction * 20)) != self.shown:
-            self.shown = step
-            self._write(f"{describe(state)}\n")
+        elif (step := int(state.fraction * 20)) != self.step:
+            self.step = step
+            self._line(describe(state))
 
     def finish(self, state: progress.Progress) -> None:
         """Show `state` as the last line."""
         if self.live:
             self._write(f"\r\x1b[2K{describe(state)}\n")
-        elif self.shown != int(state.fraction * 20):
-            self._write(f"{describe(state)}\n")
+        else:
+            self._line(describe(state))
+
+    def _line(self, said: str) -> None:
+        if said != self.said:
+            self.said = said
+            self._write(f"{said}\n")
 
     def _write(self, text: str) -> None:
         # Past OutputWrapper, which would end the line.

@@ -99,6 +99,14 @@ class Catalog:
         """Return the category's name, or ""."""
         return str(getattr(product, "category", "") or "")
 
+    def group(self, product: Any) -> Any:
+        """Return what variants of one article have in common (a parent's key), or None: only the nearest is shown."""
+        return None
+
+    def seller(self, product: Any) -> Any:
+        """Return the key of the seller on a marketplace, or None: a query may bound the results of each."""
+        return None
+
     def thumbnail(self, product: Any) -> str:
         """Return the address of a small picture of the product, or ""."""
         first = next(iter(self.images(product)), None)

@@ -12,7 +12,7 @@ from tests import factories
 from visual_search import catalog, models
 from visual_search.indexing import hnsw, lifecycle, rows
 from visual_search.retrieval import gate as gates
-from visual_search.retrieval import nearest
+from visual_search.retrieval import nearest, targets
 from visual_search.retrieval.query import Query
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +40,10 @@ def filled() -> Iterator[tuple[models.SearchIndex, dict[Any, np.ndarray[Any, Any
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     index = lifecycle.create(["tiny"])
     models.SearchIndex.objects.filter(pk=index.pk).update(
-        fitted_on=0, dimensions=DIMENSIONS, parts=[{"name": "tiny", "dimensions": DIMENSIONS, "share": 1.0}]
+        fitted_on=0,
+        state="live",
+        dimensions=DIMENSIONS,
+        parts=[{"name": "tiny", "dimensions": DIMENSIONS, "share": 1.0}],
     )
     index.refresh_from_db()
     found = [
@@ -61,7 +64,8 @@ def truth(vectors: dict[Any, np.ndarray[Any, Any]], key: Any, among: set[Any], l
 
 def ask(index: models.SearchIndex, key: Any, **options: Any) -> list[Any]:
     gate = gates.of(Query(product=key, queryset=options.get("queryset")))
-    found = nearest.products(index, nearest.product(index, key), gate=gate, limit=options.get("limit", 10))
+    query = Query(product=key, queryset=options.get("queryset"))
+    found, _ = nearest.products(index, targets.of(index, query), gate=gate, limit=options.get("limit", 10))
     return [match.product for match in found]
 
 
@@ -91,33 +95,39 @@ def test_products__are_the_nearest_of_what_may_be_shown(
     assert hits / total >= 0.97
 
 
+def scans(plan: Any) -> set[str]:
+    """Return the names of the indexes that a plan of Postgres's uses."""
+    if isinstance(plan, list):
+        return set().union(*map(scans, plan))
+    if not isinstance(plan, dict):
+        return set()
+    return {value for key, value in plan.items() if key == "Index Name"}.union(*map(scans, plan.values()))
+
+
+def explained(index: models.SearchIndex, key: Any) -> nearest.Plan:
+    query = Query(product=key)
+    target = targets.of(index, query)
+    return nearest.products(index, target, gate=gates.of(query), limit=10, explain=True)[1]
+
+
 def test_products__with_many_candidates_use_the_hnsw_index(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     index, vectors = filled
     monkeypatch.setattr(nearest, "EXACT_CANDIDATES", 0)
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        ask(index, next(iter(vectors)))
-    (search,) = [query["sql"] for query in queries if "WITH nearest" in query["sql"]]
 
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {search}")
-        plan = "\n".join(row[0] for row in cursor.fetchall())
+    plan = explained(index, next(iter(vectors)))
 
-    assert f"Index Scan using {hnsw.name(index.pk)}" in plan
+    assert hnsw.name(index.pk) in scans(plan.explained)
+    assert [(attempt.exact, attempt.width, attempt.pictures) for attempt in plan.attempts] == [(False, 40, 40)]
 
 
 def test_products__with_few_candidates_are_sorted_exactly(filled: Any) -> None:
     index, vectors = filled
-    with CaptureQueriesContext(connection) as queries:
-        ask(index, next(iter(vectors)))
-    (search,) = [query["sql"] for query in queries if "WITH nearest" in query["sql"]]
 
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {search}")
-        plan = "\n".join(row[0] for row in cursor.fetchall())
+    plan = explained(index, next(iter(vectors)))
 
-    assert hnsw.name(index.pk) not in plan
+    assert hnsw.name(index.pk) not in scans(plan.explained)
+    assert [(attempt.exact, attempt.width) for attempt in plan.attempts] == [(True, 40)]
+    assert 0 < plan.candidates <= SIZE
 
 
 def test_products__a_product_with_many_pictures_fills_one_place(filled: Any) -> None:

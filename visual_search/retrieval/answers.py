@@ -9,15 +9,19 @@ from typing import Any
 
 from visual_search import catalog, conf
 from visual_search.catalog import ProductImage
-from visual_search.indexing import arrays
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
 from visual_search.retrieval import gate as gates
-from visual_search.retrieval import nearest, photos
+from visual_search.retrieval import live, nearest, ranking, targets
 from visual_search.retrieval.query import Query
 
 READY = "ready"
 PENDING = "pending"
 UNAVAILABLE = "unavailable"
+
+WIDER = 4
+"""How many times more products a page is ranked from, when re-ranking left it short."""
+
+MOST_RANKED = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +29,7 @@ class Answer:
     """Products, nearest first, each with `similarity` (a cosine) and `matched_image` (ProductImage or None).
 
     `state` is "ready", "pending" (no vector yet: ask again later) or "unavailable" (the product has no picture that
-    could be embedded). `index` is the key of the index that answered, or None.
+    could be embedded). `index` is the key of the index that answered, or None; `plan` says how the page was found.
     """
 
     kind: str
@@ -33,33 +37,45 @@ class Answer:
     index: int | None
     products: list[Any]
     milliseconds: float
+    plan: nearest.Plan | None = None
 
 
-def answer(query: Query) -> Answer:
-    """Answer `query` from the live index. Raises BadImage and EncoderError for a photo that can't be looked at."""
+def answer(query: Query, *, explain: bool = False) -> Answer:
+    """Answer `query` from the live index.
+
+    With `explain`, the plan has Postgres's own, at the cost of running the search once more. Raises BadImage and
+    EncoderError for a photo that can't be looked at.
+    """
     started = time.perf_counter()
-    index = SearchIndex.objects.using(conf.settings.DATABASE).live()
-    found: list[Any] = []
-    state = PENDING
-    if index is not None:
-        gate = gates.of(query)
-        matches = nearest.products(index, _target(index, query), gate=gate, limit=query.limit)
-        found = _hydrate(matches, gate)
-        state = READY if found or query.product is None else _state(index, query.product)
+    found = live.answering(lambda index: _search(index, query, explain=explain))
+    products, state, key, plan = ([], PENDING, None, None) if found is None else found
     milliseconds = (time.perf_counter() - started) * 1000
-    key = None if index is None else index.pk
-    return Answer(kind=query.kind, state=state, index=key, products=found, milliseconds=milliseconds)
+    return Answer(kind=query.kind, state=state, index=key, products=products, milliseconds=milliseconds, plan=plan)
 
 
-def _target(index: SearchIndex, query: Query) -> nearest.Target:
-    if query.photo is None:
-        return nearest.product(index, query.product)
-    return nearest.photo(index, photos.features(index, query.photo), arrays.transforms(index.pk))
+def _search(index: SearchIndex, query: Query, *, explain: bool) -> tuple[list[Any], str, int, nearest.Plan]:
+    gate, target, shop = gates.of(query), targets.of(index, query), catalog.current()
+    grouped = type(shop).group is not catalog.Catalog.group
+    thinned = grouped or query.per_seller is not None or query.diversity > 0
+    wanted = query.limit * WIDER if thinned else query.limit
+    while True:
+        matches, plan = nearest.products(index, target, gate=gate, limit=wanted, explain=explain)
+        products = _hydrate(matches, gate, shop)
+        if grouped:
+            products = ranking.collapse(products, shop)
+        if query.per_seller is not None:
+            products = ranking.cap(products, shop, query.per_seller)
+        if len(products) >= query.limit or len(matches) < wanted or wanted >= MOST_RANKED:
+            break
+        wanted = min(wanted * WIDER, MOST_RANKED)
+    if query.diversity > 0:
+        products = ranking.diversify(products, index, diversity=query.diversity, limit=query.limit)
+    state = READY if products or query.kind == "photo" else _state(index, query.products)
+    return products[: query.limit], state, index.pk, plan
 
 
-def _hydrate(matches: Sequence[nearest.Match], gate: gates.Gate) -> list[Any]:
+def _hydrate(matches: Sequence[nearest.Match], gate: gates.Gate, shop: catalog.Catalog) -> list[Any]:
     """Return the products of `matches` in their order, from one query of the shop's queryset."""
-    shop = catalog.current()
     found = gate.products.in_bulk([match.product for match in matches]) if matches else {}
     products = []
     for match in matches:
@@ -74,12 +90,13 @@ def _image(shop: catalog.Catalog, product: Any, key: str) -> ProductImage | None
     return next((image for image in shop.images(product) if image.key == key), None)
 
 
-def _state(index: SearchIndex, product: Any) -> str:
+def _state(index: SearchIndex, products: Sequence[Any]) -> str:
     database = conf.settings.DATABASE
-    if ProductEmbedding.objects.using(database).filter(index=index, product=product, state="ready").exists():
+    rows = ProductEmbedding.objects.using(database).filter(index=index, product__in=products, state="ready")
+    if rows.exists():
         return READY
     waiting = (
-        QueuedProduct.objects.using(database).filter(product=product, index=index).exists()
-        or ProductChange.objects.using(database).filter(product=product).exists()
+        QueuedProduct.objects.using(database).filter(product__in=products, index=index).exists()
+        or ProductChange.objects.using(database).filter(product__in=products).exists()
     )
     return PENDING if waiting else UNAVAILABLE

@@ -13,58 +13,55 @@ from django.db import connections, models
 
 from visual_search import catalog, conf
 from visual_search.models import ProductEmbedding
+from visual_search.retrieval import statement
 from visual_search.retrieval.query import Query
 
 ESTIMATE_SECONDS = 60.0
 ESTIMATES_KEPT = 512
 
-_estimates: OrderedDict[tuple[Any, ...], tuple[float, int]] = OrderedDict()
+_estimates: OrderedDict[tuple[int, str], tuple[float, int]] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """The condition on `embedding.product_id`: SQL with its parameters, and the queryset that results come from."""
+    """The condition on `embedding.product_id` as SQL without parameters, and the queryset that results come from."""
 
     sql: str
-    parameters: tuple[Any, ...]
     products: models.QuerySet[Any]
     empty: bool = False
 
 
 def of(query: Query) -> Gate:
     """Return the gate of `query`. What it hides is never shown, counted or hinted at."""
-    shown = catalog.current().products(query.request).using(conf.settings.DATABASE)
-    querysets = [shown]
+    querysets = [catalog.current().products(query.request).using(conf.settings.DATABASE)]
     if query.queryset is not None:
         querysets.append(query.queryset.using(conf.settings.DATABASE))
-    conditions, parameters = [], []
+    conditions = []
     for queryset in querysets:
         # An ordering inside IN (...) costs a sort that nobody sees.
         inner = queryset.order_by().values("pk").query
         try:
             sql, values = inner.get_compiler(conf.settings.DATABASE).as_sql()
         except EmptyResultSet:
-            return Gate(sql="FALSE", parameters=(), products=querysets[-1], empty=True)
-        conditions.append(f"embedding.product_id IN ({sql})")
-        parameters += values
-    return Gate(sql=" AND ".join(conditions), parameters=tuple(parameters), products=querysets[-1])
+            return Gate(sql="FALSE", products=querysets[-1], empty=True)
+        conditions.append(f"embedding.product_id IN ({statement.literal(sql, values)})")
+    return Gate(sql=" AND ".join(conditions), products=querysets[-1])
 
 
 def estimate(index: int, gate: Gate) -> int:
     """Return about how many vectors of `index` pass `gate`: Postgres's own estimate, kept for a minute."""
-    key = (index, gate.sql, repr(gate.parameters))
     now = time.monotonic()
-    if (kept := _estimates.get(key)) and now - kept[0] < ESTIMATE_SECONDS:
+    if (kept := _estimates.get((index, gate.sql))) and now - kept[0] < ESTIMATE_SECONDS:
         return kept[1]
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {ProductEmbedding._meta.db_table} embedding"
             f" WHERE index_id = {index:d} AND state = 'ready' AND {gate.sql}",
-            gate.parameters,
+            [],
         )
         plan = cursor.fetchone()[0]
-    rows = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
-    _estimates[key] = (now, rows)
+    rows: int = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
+    _estimates[index, gate.sql] = (now, rows)
     while len(_estimates) > ESTIMATES_KEPT:
         _estimates.popitem(last=False)
     return rows

@@ -10,7 +10,7 @@ from PIL import Image
 
 from visual_search import conf
 from visual_search.encoders import base, joined
-from visual_search.exceptions import EncoderUnavailable
+from visual_search.exceptions import BadImage, EncoderUnavailable
 from visual_search.images import limits, source
 from visual_search.indexing import encoding
 from visual_search.models import SearchIndex
@@ -21,10 +21,13 @@ def upload_limits() -> limits.Limits:
     return limits.Limits(max_bytes=conf.settings.UPLOAD_MAX_BYTES, max_pixels=conf.settings.UPLOAD_MAX_PIXELS)
 
 
-def features(index: SearchIndex, photo: Any) -> base.Features:
+def features(
+    index: SearchIndex, photo: Any, *, region: tuple[float, float, float, float] | None = None
+) -> base.Features:
     """Return the raw features of `photo` (bytes, a binary file, or a PIL image), float32 [sum(d)].
 
-    Raises BadImage where it is no picture that can be used, EncoderError where the encoder can't look at it.
+    `region` cuts out (left, top, right, bottom) first, as shares of the upright photo's width and height. Raises
+    BadImage where it is no picture that can be used, EncoderError where the encoder can't look at it.
     """
     encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
     if encoder.fingerprint != index.fingerprint:
@@ -32,7 +35,22 @@ def features(index: SearchIndex, photo: Any) -> base.Features:
             f"The live index {index} was built with other weights than this process has. Search by photo answers again "
             "once an index for them is live, or the former version is back."
         )
-    return encoder.encode([_picture(photo, encoder.input_size)])[0]
+    share = 1.0 if region is None else min(region[2] - region[0], region[3] - region[1])
+    picture = _picture(photo, round(encoder.input_size / share))
+    return encoder.encode([picture if region is None else _cut(picture, region)])[0]
+
+
+def _cut(picture: Image.Image, region: tuple[float, float, float, float]) -> Image.Image:
+    left, top, right, bottom = region
+    width, height = picture.size
+    box = (round(left * width), round(top * height), round(right * width), round(bottom * height))
+    if min(box[2] - box[0], box[3] - box[1]) < limits.UPLOAD.min_side:
+        raise BadImage(
+            f"The region is {box[2] - box[0]} x {box[3] - box[1]} pixels; each side needs {limits.UPLOAD.min_side}. "
+            "Choose a larger part.",
+            code="image_too_small",
+        )
+    return picture.crop(box)
 
 
 def _picture(photo: Any, size: int) -> Image.Image:

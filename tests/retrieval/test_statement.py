@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from tests import factories
+from visual_search import catalog
+from visual_search.indexing import lifecycle
+from visual_search.retrieval import live, statement
+
+SETTINGS = {"hnsw.ef_search": "77", "hnsw.iterative_scan": "relaxed_order"}
+ASK = "SELECT current_setting('hnsw.ef_search'), current_setting('hnsw.iterative_scan')"
+
+
+INSIDE, ALONE = pytest.mark.django_db, pytest.mark.django_db(transaction=True)
+
+pytestmark = pytest.mark.parametrize(
+    "inside",
+    [pytest.param(True, marks=INSIDE, id="inside a transaction"), pytest.param(False, marks=ALONE, id="alone")],
+)
+
+
+@pytest.fixture
+def index(inside: bool) -> Any:
+    factories.product()
+    index: Any = factories.embed()
+    assert connection.in_atomic_block is inside
+    yield index
+    if not inside:
+        lifecycle.hnsw.drop(index.pk)
+
+
+def setting() -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(ASK)
+        return cursor.fetchone()
+
+
+def test_run__has_its_settings_and_leaves_none(index: Any) -> None:
+    before = setting()
+
+    assert statement.run(index, ASK, [], settings=SETTINGS) == [("77", "relaxed_order")]
+    assert setting() == before != ("77", "relaxed_order")
+
+
+def test_run__an_error_is_djangos_and_breaks_nothing(index: Any) -> None:
+    before = setting()
+
+    with pytest.raises(DatabaseError, match="division by zero"):
+        statement.run(index, "SELECT 1 / %s", [0], settings=SETTINGS)
+
+    assert setting() == before
+    assert statement.run(index, "SELECT 5", [], settings=SETTINGS) == [(5,)]
+
+
+def test_run__keeps_what_the_shop_wrote(index: Any) -> None:
+    products = catalog.product_model()._default_manager
+    with transaction.atomic():
+        products.update(price=42)
+        statement.run(index, "SELECT 1", [], settings=SETTINGS)
+        assert products.get().price == 42
+    assert products.get().price == 42
+
+
+def test_run__refuses_another_index_than_the_live_one(index: Any) -> None:
+    other = lifecycle.create(["tiny"])
+
+    with pytest.raises(live.Changed):
+        statement.run(other, "SELECT 1", [], settings=SETTINGS)
+
+
+def test_run__in_a_transaction_that_is_broken(index: Any) -> None:
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(transaction.TransactionManagementError):
+            statement.run(index, "SELECT 1", [], settings=SETTINGS)
+
+
+def test_literal__as_django_binds(inside: bool) -> None:
+    assert statement.literal("a LIKE %s AND b = %s", ["50%", 3]) == "a LIKE '50%%' AND b = 3"
+    assert statement.literal("a LIKE '50%%'", []) == "a LIKE '50%%'"

@@ -1,0 +1,78 @@
+"""Re-rankers: each takes ranked products and returns some of them in another order, and can be left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections
+
+from visual_search import catalog, conf
+from visual_search.indexing import hnsw
+from visual_search.models import ProductEmbedding, SearchIndex
+
+MOST_DIVERSIFIED = 100
+"""Products among which differences are measured: n * n of them."""
+
+
+def collapse(products: Sequence[Any], shop: catalog.Catalog) -> list[Any]:
+    """Keep the nearest variant of each article, as `Catalog.group` tells them."""
+    seen: set[Any] = set()
+    kept = []
+    for product in products:
+        group = shop.group(product)
+        if group is None or group not in seen:
+            kept.append(product)
+            seen.add(group)
+    return kept
+
+
+def cap(products: Sequence[Any], shop: catalog.Catalog, most: int) -> list[Any]:
+    """Keep at most `most` products of each seller, the nearest ones; those without a seller all stay."""
+    counts: Counter[Any] = Counter()
+    kept = []
+    for product in products:
+        seller = shop.seller(product)
+        counts[seller] += 1
+        if seller is None or counts[seller] <= most:
+            kept.append(product)
+    return kept
+
+
+def diversify(products: Sequence[Any], index: SearchIndex, *, diversity: float, limit: int) -> list[Any]:
+    """Return `limit` of `products` by maximal marginal relevance (Carbonell and Goldstein 1998).
+
+    One after the other, the one with the highest `(1 - diversity) * similarity - diversity * s` is taken, s being its
+    largest similarity to one that is taken already. Only the first 100 are considered.
+    """
+    left = list(products[:MOST_DIVERSIFIED])
+    between = _similarities(index, left)
+    nearest = dict.fromkeys((product.pk for product in left), 0.0)
+    taken: list[Any] = []
+    while left and len(taken) < limit:
+        best = max(left, key=lambda product: (1 - diversity) * product.similarity - diversity * nearest[product.pk])
+        left.remove(best)
+        taken.append(best)
+        for product in left:
+            nearest[product.pk] = max(nearest[product.pk], between.get((best.pk, product.pk), 0.0))
+    return taken
+
+
+def _similarities(index: SearchIndex, products: Sequence[Any]) -> dict[tuple[Any, Any], float]:
+    """Return the cosine between the matched pictures of each two of `products`, computed where the vectors are."""
+    keys = [product.pk for product in products]
+    images = [product.matched_image.key if product.matched_image else "" for product in products]
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH shown AS (
+                SELECT product_id, embedding FROM {ProductEmbedding._meta.db_table}
+                WHERE index_id = %s AND state = 'ready' AND product_id = ANY(%s) AND image_key = ANY(%s)
+                AND (product_id::text, image_key) IN (SELECT * FROM unnest(%s::text[], %s::text[])))
+            SELECT a.product_id, b.product_id, 1 - (a.embedding {hnsw.operator(index)} b.embedding)
+            FROM shown a, shown b WHERE a.product_id <> b.product_id
+            """,
+            [index.pk, keys, images, [str(key) for key in keys], images],
+        )
+        return {(row[0], row[1]): row[2] for row in cursor.fetchall()}

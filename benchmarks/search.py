@@ -142,28 +142,27 @@ def bare(index: Any, queries: dict[int, Any], plans: dict[int, Any]) -> list[flo
     ) as plain:
         register_vector(plain)
         cursor = plain.cursor(binary=True)
-        for name, value in nearest._settings(NEIGHBOURS * nearest.OVERSAMPLE).items():
+        for name, value in nearest.settings_for(NEIGHBOURS * nearest.OVERSAMPLE).items():
             cursor.execute(f"SET {name} = '{value}'")
         statements = []
         for key, query in queries.items():
-            target, last = targets.of(index, query), plans[key].attempts[-1]
-            sql = nearest._sql(index, target, gate=gate.of(query), limit=NEIGHBOURS, exact=last.exact, width=last.width)
-            statements.append((sql, [*target.parameters, list(target.without), *target.parameters]))
+            last = plans[key].attempts[-1]
+            way = {"limit": NEIGHBOURS, "exact": last.exact, "width": last.width}
+            statements.append(nearest.statement_for(index, targets.of(index, query), gate=gate.of(query), **way))
         for sql, parameters in statements[:WARM_UP]:
             cursor.execute(sql, parameters).fetchall()
         return timed(lambda statement: cursor.execute(*statement).fetchall(), statements)[0]
 
 
 def truth(index: Any, queries: dict[int, Any]) -> dict[int, list[int]]:
-    from visual_search.retrieval import gate, nearest, statement, targets
+    from visual_search.retrieval import gate, nearest, targets
 
     right = {}
+    width = NEIGHBOURS * nearest.OVERSAMPLE
     for key, query in queries.items():
         target = targets.of(index, query)
-        width = NEIGHBOURS * nearest.OVERSAMPLE
-        sql = nearest._sql(index, target, gate=gate.of(query), limit=NEIGHBOURS, exact=True, width=width)
-        parameters = [*target.parameters, list(target.without), *target.parameters]
-        right[key] = [row[0] for row in statement.run(index, sql, parameters, settings=nearest._settings(width))]
+        found, _ = nearest.ask(index, target, gate=gate.of(query), limit=NEIGHBOURS, exact=True, width=width)
+        right[key] = [match.product for match in found]
     return right
 
 
@@ -226,7 +225,9 @@ def load(rows: int, dimensions: Sequence[int]) -> tuple[Any, np.ndarray[Any, Any
         names = ["encoder", "colour"][: len(dimensions)]
         index = SearchIndex.objects.create(
             encoders=["tiny"], state="live", fitted_on=rows, dimensions=sum(dimensions),
-            parts=[{"name": n, "dimensions": d, "share": 1 / len(names)} for n, d in zip(names, dimensions, strict=True)],
+            parts=[
+                {"name": n, "dimensions": d, "share": 1 / len(names)} for n, d in zip(names, dimensions, strict=True)
+            ],
         )  # fmt: skip
         stock = random.permutation(rows) % 1000
         with raw.cursor().copy(

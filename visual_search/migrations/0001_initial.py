@@ -102,6 +102,12 @@ class Migration(migrations.Migration):
                 ),
                 ("calibration", models.JSONField(null=True, verbose_name="calibration")),
                 ("evaluation", models.JSONField(null=True, verbose_name="evaluation")),
+                (
+                    "recall",
+                    models.JSONField(
+                        help_text="The newest figures of the recall canary.", null=True, verbose_name="recall"
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
                 ("activated_at", models.DateTimeField(null=True, verbose_name="activated")),
             ],

@@ -53,6 +53,7 @@ class SearchIndex(models.Model):
     )
     calibration = models.JSONField(_("calibration"), null=True)
     evaluation = models.JSONField(_("evaluation"), null=True)
+    recall = models.JSONField(_("recall"), null=True, help_text=_("The newest figures of the recall canary."))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     activated_at = models.DateTimeField(_("activated"), null=True)
 

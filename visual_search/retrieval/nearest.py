@@ -77,24 +77,30 @@ def products(
     matches: list[Match] = []
     attempts: list[Attempt] = []
     candidates = gates.estimate(index.pk, gate)
-    explained = None
     for exact, width in _ways(candidates, limit, reranked=bool(target.score)):
-        started = time.perf_counter()
-        sql = _sql(index, target, gate=gate, limit=limit, exact=exact, width=width)
-        parameters = [*target.parameters, list(target.without), *target.parameters, *target.score_parameters]
-        settings = _settings(width)
-        rows = statement.run(index, sql, parameters, settings=settings)
-        # A product without a vector has no distance to anything.
-        matches = [Match(product=row[0], image_key=row[1], similarity=row[2]) for row in rows if row[2] is not None]
-        pictures = rows[0][3] if rows else 0
-        milliseconds = (time.perf_counter() - started) * 1000
-        attempts.append(Attempt(exact=exact, width=width, pictures=pictures, milliseconds=milliseconds))
-        if len(matches) == limit or (exact and pictures < width):
+        matches, attempt = ask(index, target, gate=gate, limit=limit, exact=exact, width=width)
+        attempts.append(attempt)
+        if len(matches) == limit or (exact and attempt.pictures < width):
             break
-    if explain and attempts:
-        found = statement.run(index, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters, settings=settings)[0][0]
-        explained = json.loads(found) if isinstance(found, str | bytes) else found
+    explained = None
+    if explain:
+        sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
+        found = statement.run(index, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters, settings=settings_for(width))
+        explained = json.loads(found[0][0]) if isinstance(found[0][0], str | bytes) else found[0][0]
     return matches, Plan(candidates=candidates, attempts=tuple(attempts), explained=explained)
+
+
+def ask(
+    index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, exact: bool, width: int
+) -> tuple[list[Match], Attempt]:
+    """Return up to `limit` products among the `width` nearest pictures, found in the one way or the other."""
+    started = time.perf_counter()
+    sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
+    rows = statement.run(index, sql, parameters, settings=settings_for(width))
+    # A product without a vector has no distance to anything.
+    matches = [Match(product=row[0], image_key=row[1], similarity=row[2]) for row in rows if row[2] is not None]
+    milliseconds = (time.perf_counter() - started) * 1000
+    return matches, Attempt(exact=exact, width=width, pictures=rows[0][3] if rows else 0, milliseconds=milliseconds)
 
 
 def _ways(candidates: int, limit: int, *, reranked: bool) -> Iterator[tuple[bool, int]]:
@@ -108,7 +114,8 @@ def _ways(candidates: int, limit: int, *, reranked: bool) -> Iterator[tuple[bool
     yield True, MOST_EXACT
 
 
-def _settings(width: int) -> dict[str, str]:
+def settings_for(width: int) -> dict[str, str]:
+    """Return the settings of a search that is to bring `width` pictures."""
     return {
         "hnsw.iterative_scan": "relaxed_order",
         "hnsw.ef_search": str(min(max(conf.settings.EF_SEARCH, width), MOST_EF_SEARCH)),
@@ -116,10 +123,13 @@ def _settings(width: int) -> dict[str, str]:
     }
 
 
-def _sql(index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, exact: bool, width: int) -> str:
+def statement_for(
+    index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, exact: bool, width: int
+) -> tuple[str, list[Any]]:
+    """Return the statement that finds the page, and its parameters."""
     distance = f"(embedding.embedding::halfvec({index.dimensions}) {hnsw.operator(index)} {target.vector})"
     # The tie-break and all grouping stay outside: a second key inside would turn the HNSW index off (immich#31299).
-    return f"""
+    sql = f"""
         WITH nearest AS MATERIALIZED (
             SELECT embedding.product_id, embedding.image_key, embedding.embedding, embedding.part_lengths,
                 {distance} AS distance
@@ -135,3 +145,4 @@ def _sql(index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, ex
         SELECT product_id, image_key, similarity, (SELECT count(*) FROM nearest) FROM best
         ORDER BY similarity DESC, md5(product_id::text) LIMIT {limit:d}
     """
+    return sql, [*target.parameters, list(target.without), *target.parameters, *target.score_parameters]

@@ -22,4 +22,9 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour=3, minute=30),
         "options": {"queue": "visual_search", "expires": 6 * 3600},
     },
+    "visual_search.recall": {
+        "task": "visual_search.recall",
+        "schedule": crontab(hour=4, minute=30),
+        "options": {"queue": "visual_search", "expires": 6 * 3600},
+    },
 }

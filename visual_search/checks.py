@@ -9,11 +9,13 @@ from typing import Any
 from django.apps import apps
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connections, models
+from django.db import DatabaseError, connections, models
 
 from visual_search import catalog, conf
 from visual_search.encoders import registry
 from visual_search.exceptions import ConfigurationError, VisualSearchError
+from visual_search.models import SearchIndex
+from visual_search.retrieval import canary
 
 LEAST_PGVECTOR = (0, 8, 4)
 
@@ -40,7 +42,8 @@ def register() -> None:
     """Register every check with Django."""
     for check in (check_keys, check_values, check_product_model, check_catalog, check_encoders, check_engine):
         checks.register(check, checks.Tags.compatibility)
-    checks.register(check_extension, checks.Tags.database)
+    for check in (check_extension, check_recall):
+        checks.register(check, checks.Tags.database)
 
 
 def _problem(message: str, hint: str, number: str) -> checks.CheckMessage:
@@ -178,3 +181,22 @@ def check_extension(databases: Sequence[str] | None = None, **kwargs: Any) -> li
         hint = f"Install pgvector {least} or newer, then run as superuser: ALTER EXTENSION vector UPDATE;"
         return [_problem(f"Database {alias!r} has pgvector {row[0]}.", hint, "E010")]
     return []
+
+
+def check_recall(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W011: the recall canary found that HNSW misses too much of what is nearest."""
+    alias = conf.settings.DATABASE
+    if not databases or alias not in databases or check_engine():
+        return []
+    try:
+        live = SearchIndex.objects.using(alias).live()
+    except DatabaseError:
+        return []  # before the first migrate
+    if live is None or live.recall is None:
+        return []
+    found = min(live.recall["unfiltered"], live.recall["filtered"])
+    if found >= canary.LEAST_RECALL:
+        return []
+    hint = f"Run `manage.py visual_search index reindex {live.pk}`, or raise EF_SEARCH; then `recall` measures again."
+    message = f"HNSW found {found:.1%} of what is nearest in index {live}; {canary.LEAST_RECALL:.0%} are wanted."
+    return [checks.Warning(message, hint=hint, obj="settings.VISUAL_SEARCH", id="visual_search.W011")]

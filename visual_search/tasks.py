@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 from celery import shared_task
 from celery.exceptions import WorkerShutdown
 from celery.worker import state
 
 from visual_search import conf
-from visual_search.exceptions import EncoderError
+from visual_search.exceptions import EncoderError, NoLiveIndex
 from visual_search.indexing import nudge, reconciler, sweeper, worker
+from visual_search.retrieval import canary
 
 logger = logging.getLogger("visual_search.indexing")
 
@@ -58,3 +60,10 @@ def reconcile(after: str | None = None, deep: bool = False) -> None:
     found = reconciler.reconcile(after=after, deep=deep, deadline=time.monotonic() + SECONDS)
     if found.after is not None:
         reconcile.apply_async((str(found.after), deep), queue=conf.settings.QUEUE)
+
+
+@shared_task(name="visual_search.recall", ignore_result=True)
+def recall() -> None:
+    """Compare HNSW with exact search on some of the shop's products; run it every night."""
+    with suppress(NoLiveIndex):
+        canary.measure(deadline=time.monotonic() + SECONDS)

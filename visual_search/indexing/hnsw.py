@@ -20,6 +20,10 @@ LEAST_MEMORY, MOST_MEMORY = 64, 2_048
 """Bounds in MB of what a build may take: with too little the graph spills, and the build takes 3.6 times as long."""
 
 
+MOST_DEAD = 0.2
+"""Share of dead rows from which they cost searches something: an HNSW scan visits them too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """How far Postgres is with an index: its phase, and tuples done of how many (0 where the phase counts none)."""
@@ -27,6 +31,28 @@ class Build:
     phase: str
     done: int
     total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Bytes of the HNSW index, bytes of `shared_buffers`, and the share of the table's rows that are dead."""
+
+    size: int
+    memory: int
+    dead: float
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """Return what should be done, if anything."""
+        found = []
+        if self.size > self.memory:
+            found.append(
+                f"The index has {self.size >> 20} MB and shared_buffers {self.memory >> 20} MB: a search reads from "
+                "disk. Raise shared_buffers to the index's size at least."
+            )
+        if self.dead > MOST_DEAD:
+            found.append(f"{self.dead:.0%} of the rows are dead: `manage.py visual_search index reindex`, then VACUUM.")
+        return tuple(found)
 
 
 def name(index: int) -> str:
@@ -96,6 +122,30 @@ def valid(index: int) -> bool:
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name(index)])
         row = cursor.fetchone()
     return bool(row and row[0])
+
+
+def rebuild(index: int) -> None:
+    """Build the index anew beside the old one and switch, without blocking anybody: after many deletes, before a VACUUM.
+
+    Six times as fast as vacuuming as many dead rows out of the graph. Not possible inside a transaction.
+    """
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(f"REINDEX INDEX CONCURRENTLY {name(index)}")
+
+
+def health(index: int) -> Health:
+    """Return how large the index is, how much memory Postgres may keep it in, and how much of the table is dead."""
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT coalesce(pg_relation_size(to_regclass(%s)), 0), pg_size_bytes(current_setting('shared_buffers')),
+                coalesce(n_dead_tup, 0), coalesce(n_live_tup, 0)
+            FROM pg_stat_user_tables WHERE relid = %s::regclass
+            """,
+            [name(index), ProductEmbedding._meta.db_table],
+        )
+        size, memory, dead, alive = cursor.fetchone()
+    return Health(size=size, memory=memory, dead=dead / (dead + alive) if dead else 0.0)
 
 
 def drop(index: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from visual_search import conf
-from visual_search.indexing import gate, lifecycle, progress
+from visual_search.indexing import gate, hnsw, lifecycle, progress
 from visual_search.management import filling
 from visual_search.models import SearchIndex
 
@@ -27,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "retire": "Give an index up and delete its vectors.",
         "cancel": "Stop building an index; what it has is kept.",
         "resume": "Go on building a cancelled or retired index.",
+        "reindex": "Build the HNSW index anew beside the old one, without blocking anybody.",
     }.items():
         step = commands.add_parser(name, help=help_text)
         step.add_argument("index", type=int, help="Number of the index, as `status` shows it.")
@@ -48,6 +49,7 @@ def handle(command: Any, *, step: str, index: int | None = None, **options: Any)
         "retire": _retire,
         "cancel": _cancel,
         "resume": _resume,
+        "reindex": _reindex,
     }
     steps[step](command, find(index), **options)
 
@@ -118,3 +120,12 @@ def _cancel(command: Any, index: SearchIndex, **options: Any) -> None:
 def _resume(command: Any, index: SearchIndex, **options: Any) -> None:
     queued = lifecycle.resume(index)
     command.stdout.write(f"Index {index} is building again: {queued} products are queued.")
+
+
+def _reindex(command: Any, index: SearchIndex, **options: Any) -> None:
+    if not hnsw.valid(index.pk):
+        raise CommandError(f"Index {index} has no valid HNSW index yet: `index build {index.pk}` makes it.")
+    before = hnsw.health(index.pk)
+    hnsw.rebuild(index.pk)
+    after = hnsw.health(index.pk)
+    command.stdout.write(f"The HNSW index of {index} is new: {before.size >> 10} kB before, {after.size >> 10} kB now.")

@@ -61,7 +61,7 @@ def measure(*, samples: int = SAMPLES, deadline: float = float("inf")) -> Recall
             break
         query = Query(product=key, limit=NEIGHBOURS)
         whole = gates.of(query)
-        tenth = dataclasses.replace(whole, sql=f"{whole.sql} AND hashtext(embedding.product_id::text) % 10 = 0")
+        tenth = dataclasses.replace(whole, sql=f"{whole.sql} AND hashtext(embedding.product_id::text) %% 10 = 0")
         for number, gate in enumerate((whole, tenth)):
             found, right = (_keys(index, query, gate, exact=exact) for exact in (False, True))
             hits[number] += len(found & right)

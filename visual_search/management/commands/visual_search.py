@@ -13,6 +13,7 @@ from visual_search.indexing import changes, hnsw, lifecycle, progress, reconcile
 from visual_search.insight import events
 from visual_search.management import filling, indexes
 from visual_search.models import SearchIndex
+from visual_search.retrieval import canary
 
 
 class Command(BaseCommand):
@@ -30,6 +31,10 @@ class Command(BaseCommand):
         commands.add_parser("sweep", help="Wake a worker where work waits (every minute, from cron or Celery's beat).")
         reconcile = commands.add_parser("reconcile", help="Queue products that changed without a signal (every night).")
         reconcile.add_argument("--deep", action="store_true", help="Read and compare the bytes of every file.")
+        recall = commands.add_parser(
+            "recall", help="Compare HNSW with exact search on the shop's products (every night)."
+        )
+        recall.add_argument("--samples", type=int, default=canary.SAMPLES, help="Products to ask with (default: 100).")
         prune = commands.add_parser("prune", help="Delete recorded searches that are older than their retention.")
         prune.add_argument("--days", type=int, help="Keep this many days (default: EVENT_RETENTION_DAYS).")
 
@@ -65,6 +70,8 @@ class Command(BaseCommand):
             )
             if building := hnsw.progress(index.pk):
                 self.stdout.write(f"    HNSW: {building.phase}, {building.done} of {building.total}")
+            for advice in hnsw.health(index.pk).advice if index.state == SearchIndex.State.LIVE else ():
+                self.stdout.write(self.style.WARNING(f"    {advice}"))
             if state.last_error:
                 self.stdout.write(f"    last error: {state.last_error}")
 
@@ -86,6 +93,11 @@ class Command(BaseCommand):
     def reconcile(self, *, deep: bool, **options: Any) -> None:
         found = reconciler.reconcile(deep=deep)
         self.stdout.write(f"{found.checked} products compared, {found.queued} queued.")
+
+    def recall(self, *, samples: int, **options: Any) -> None:
+        found = canary.measure(samples=samples)
+        said = f"recall@10 {found.unfiltered:.1%}, filtered {found.filtered:.1%}, on {found.samples} products"
+        self.stdout.write(said if found.least >= canary.LEAST_RECALL else self.style.WARNING(said))
 
     def prune(self, *, days: int | None, **options: Any) -> None:
         deleted = events.prune(conf.settings.EVENT_RETENTION_DAYS if days is None else days)

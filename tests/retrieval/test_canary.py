@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from tests import factories
+from visual_search import checks, exceptions, models
+from visual_search.retrieval import canary
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def index() -> Any:
+    for number in range(30):
+        factories.product(pictures=[factories.picture(factories.COLOURS[number % 8], size=96 + number)])
+    return factories.embed()
+
+
+def test_measure__stores_its_figures(index: Any) -> None:
+    found = canary.measure(samples=8)
+
+    index.refresh_from_db()
+    assert (found.unfiltered, found.filtered, found.samples) == (1.0, 1.0, 8)
+    assert index.recall["measured_at"] == found.measured_at
+    assert checks.check_recall(databases=["default"]) == []
+
+
+def test_measure__complains_where_recall_is_low(
+    index: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Any] = []
+    monkeypatch.setattr(canary, "_keys", lambda *_, exact: {1, 2, 3, 4} if exact else {1})
+
+    def listen(recall: Any, **_: Any) -> None:
+        heard.append(recall)
+
+    canary.recall_dropped.connect(listen)
+    try:
+        with caplog.at_level(logging.ERROR, logger="visual_search.recall"):
+            found = canary.measure(samples=2)
+    finally:
+        canary.recall_dropped.disconnect(listen)
+
+    assert heard == [found]
+    assert found.least == 0.25
+    assert "fell to 25.0 %" in caplog.text
+    (warning,) = checks.check_recall(databases=["default"])
+    assert (warning.id, f"index reindex {index.pk}" in str(warning.hint)) == ("visual_search.W011", True)
+
+
+def test_measure__without_an_index() -> None:
+    with pytest.raises(exceptions.NoLiveIndex):
+        canary.measure()
+
+
+def test_command__says_what_was_measured(index: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("visual_search", "recall", samples=3)
+
+    assert capsys.readouterr().out == "recall@10 100.0%, filtered 100.0%, on 3 products\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reindex__builds_anew_without_losing_the_name(capsys: pytest.CaptureFixture[str]) -> None:
+    from visual_search.indexing import hnsw
+
+    factories.product()
+    index: Any = factories.embed()
+
+    call_command("visual_search", "index", "reindex", str(index.pk))
+
+    assert hnsw.valid(index.pk)
+    assert "is new" in capsys.readouterr().out
+    hnsw.drop(index.pk)
+
+
+def test_health__advises_where_it_is_needed() -> None:
+    from visual_search.indexing import hnsw
+
+    assert hnsw.Health(size=10, memory=20, dead=0.1).advice == ()
+    memory, dead = hnsw.Health(size=3 << 20, memory=1 << 20, dead=0.5).advice
+    assert "3 MB and shared_buffers 1 MB" in memory
+    assert "50% of the rows are dead" in dead
+    assert models.SearchIndex.objects.count() == 0

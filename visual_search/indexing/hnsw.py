@@ -125,7 +125,7 @@ def valid(index: int) -> bool:
 
 
 def rebuild(index: int) -> None:
-    """Build the index anew beside the old one and switch, without blocking anybody: after many deletes, before a VACUUM.
+    """Build the index anew beside the old one and switch, blocking nobody: after many deletes, before a VACUUM.
 
     Six times as fast as vacuuming as many dead rows out of the graph. Not possible inside a transaction.
     """

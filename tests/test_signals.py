@@ -7,7 +7,7 @@ from django.core import serializers
 from django.db import connection, transaction
 
 from tests import factories
-from visual_search import models
+from visual_search import models, signals
 from visual_search.indexing import nudge
 
 pytestmark = pytest.mark.django_db
@@ -61,3 +61,23 @@ def test_transaction__sends_one_nudge_whatever_it_saves(product: Any) -> None:
         factories.add_picture(product, factories.picture("teal"))
 
     assert [callback for _, callback, _ in connection.run_on_commit].count(nudge.send) == 1
+
+
+def test_picture__that_moves_concerns_both_products(product: Any) -> None:
+    other = factories.product(pictures=[])
+    models.ProductChange.objects.all().delete()
+    picture = product.images.get()
+
+    picture.product = other
+    picture.save()
+    assert changed() == [other.pk, product.pk]
+
+    picture.save(update_fields=["alt"])
+    assert changed() == [other.pk, product.pk, other.pk]
+
+
+def test_save__to_another_database_is_none_of_ours(product: Any) -> None:
+    for receiver in (signals._product_saved, signals._picture_changed):
+        receiver(instance=product, raw=False, using="archive", update_fields=None)
+    signals._product_deleted(instance=product, using="archive")
+    assert changed() == []

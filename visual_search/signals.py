@@ -6,40 +6,51 @@ from typing import Any
 
 from django.apps import apps
 from django.db import models
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_save, pre_save
 
-from visual_search import catalog
+from visual_search import catalog, conf
 from visual_search.exceptions import ConfigurationError
 from visual_search.indexing import changes
 
+_FORMER = "_visual_search_former"
+
 
 def connect() -> None:
-    """Listen to the product model and to the catalog's image models, and to nothing else."""
+    """Listen to the product model and to the catalog's image models, and to their subclasses; to nothing else."""
     try:
         product = catalog.product_model()
         shop = catalog.current()
     except ConfigurationError:
         return  # the checks say so
-    post_save.connect(_product_saved, sender=product, dispatch_uid="visual_search.product.saved")
-    post_delete.connect(_product_deleted, sender=product, dispatch_uid="visual_search.product.deleted")
+    pictures = []
     for label in shop.image_models:
         try:
-            model = apps.get_model(label)
+            pictures.append(apps.get_model(label))
         except (LookupError, ValueError):
             continue  # check E005 says so
-        for signal, name in ((post_save, "saved"), (post_delete, "deleted")):
-            signal.connect(_picture_changed, sender=model, dispatch_uid=f"visual_search.{label}.{name}")
+    for model in apps.get_models():
+        # A signal's sender is the very class that was saved: a proxy, or a child with a table of its own.
+        if issubclass(model, product):
+            _listen(model, post_save, _product_saved)
+            _listen(model, post_delete, _product_deleted)
+        elif issubclass(model, tuple(pictures)):
+            _listen(model, pre_save, _picture_moves)
+            _listen(model, post_save, _picture_changed)
+            _listen(model, post_delete, _picture_changed)
+
+
+def _listen(model: type[models.Model], signal: Any, receiver: Any) -> None:
+    signal.connect(receiver, sender=model, dispatch_uid=f"visual_search.{receiver.__name__}.{model._meta.label}")
 
 
 def _product_saved(
     instance: models.Model,
-    created: bool,
     raw: bool,
     using: str,
     update_fields: frozenset[str] | None,
     **kwargs: Any,
 ) -> None:
-    if raw:
+    if raw or using != conf.settings.DATABASE:
         return
     shop = catalog.current()
     if update_fields is not None and update_fields.isdisjoint(shop.image_field_names()):
@@ -48,11 +59,30 @@ def _product_saved(
 
 
 def _product_deleted(instance: models.Model, using: str, **kwargs: Any) -> None:
-    # Its own rows cascade in the database; a catalog may have counted its pictures as a parent's.
-    others = [key for key in catalog.current().concerns(instance) if key != instance.pk]
-    changes.record(others, using=using)
+    if using == conf.settings.DATABASE:
+        # Its own rows cascade in the database; a catalog may have counted its pictures as a parent's.
+        others = [key for key in catalog.current().concerns(instance) if key != instance.pk]
+        changes.record(others, using=using)
+
+
+def _picture_moves(
+    sender: type[models.Model],
+    instance: models.Model,
+    raw: bool,
+    using: str,
+    update_fields: frozenset[str] | None,
+    **kwargs: Any,
+) -> None:
+    """Note which product a picture belonged to, in case that it goes to another."""
+    if raw or using != conf.settings.DATABASE or instance._state.adding:
+        return
+    relations = {field.name for field in sender._meta.concrete_fields if field.is_relation}
+    if update_fields is None or not update_fields.isdisjoint(relations):
+        former = sender._base_manager.using(using).filter(pk=instance.pk).first()
+        setattr(instance, _FORMER, [] if former is None else list(catalog.current().concerns(former)))
 
 
 def _picture_changed(instance: models.Model, using: str, raw: bool = False, **kwargs: Any) -> None:
-    if not raw:
-        changes.record(catalog.current().concerns(instance), using=using)
+    if not raw and using == conf.settings.DATABASE:
+        former = instance.__dict__.pop(_FORMER, [])
+        changes.record(dict.fromkeys([*catalog.current().concerns(instance), *former]), using=using)

@@ -91,6 +91,17 @@ def test_queue_all__adds_what_is_listed_and_not_queued_yet() -> None:
     assert changes.queue_all(index) == 0
 
 
+def test_queue_all__includes_what_is_embedded_and_hidden_just_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, shown = factories.product(), factories.product()
+    factories.embed()
+    only = catalog.product_model()._default_manager.filter(pk=shown.pk)
+    monkeypatch.setattr(type(catalog.current()), "products", lambda self, request=None: only)
+
+    index = lifecycle.create(["tiny"])
+
+    assert queued(index=index) == sorted([(hidden.pk, 10), (shown.pk, 10)])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_fold__leaves_what_the_shop_has_locked_for_later() -> None:
     lifecycle.create(["tiny"])

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.test import override_settings
+from django.db.models import F
+from django.test import RequestFactory, override_settings
+from django.views.debug import ExceptionReporter
 from PIL import Image
 
 from tests import factories
-from visual_search import catalog, exceptions
+from visual_search import catalog, exceptions, models
 from visual_search.indexing import lifecycle
-from visual_search.retrieval import answers, live
+from visual_search.retrieval import answers, live, nearest
 from visual_search.retrieval.query import Query, Term
 
 pytestmark = pytest.mark.django_db
@@ -202,3 +205,108 @@ def test_term__that_makes_no_sense(wrong: dict[str, Any]) -> None:
 def test_query__looking_away_only() -> None:
     with pytest.raises(exceptions.InvalidQuery, match="positive"):
         Query(terms=(Term(product=1, weight=-1),))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda manager: list(manager.all()), "is list"),
+        (lambda manager: manager.values("pk"), "returns values"),
+        (lambda manager: models.SearchIndex.objects.all(), "is of SearchIndex"),
+        (lambda manager: manager.all()[:3], "sliced"),
+        (lambda manager: manager.all().union(manager.all()), "combined"),
+    ],
+)
+def test_query__with_what_is_no_queryset_of_products(wrong: Any, said: str) -> None:
+    with pytest.raises(exceptions.InvalidQuery, match=said):
+        Query(product=factories.product(), queryset=wrong(catalog.product_model()._default_manager))
+
+
+@pytest.mark.parametrize("key", ["abc", object(), 3.5j])
+def test_query__with_what_is_no_key(key: Any) -> None:
+    for arguments in ({"product": key}, {"photo": b"x", "exclude": [key]}):
+        with pytest.raises(exceptions.InvalidQuery, match="no key of a product"):
+            Query(**arguments)
+
+
+def test_query__does_not_show_the_photo_where_it_is_printed() -> None:
+    assert "secret" not in repr(Query(photo=b"secret")) + repr(Query(terms=(Term(photo=b"secret"),)))
+
+
+def test_filters__narrow_the_catalogs_own_products(shelf: dict[str, Any]) -> None:
+    query = Query(product=shelf["crimson bar"], filters={"name__endswith": "bar"})
+
+    assert sorted(names(query)) == ["royalblue bar", "seagreen bar"]
+
+
+def test_queryset__keeps_what_it_annotates(shelf: dict[str, Any]) -> None:
+    doubled = catalog.product_model()._default_manager.annotate(double=F("price") * 2)
+
+    (found,) = answers.answer(Query(product=shelf["crimson bar"], queryset=doubled, limit=1)).products
+
+    assert found.double == found.price * 2
+
+
+def test_queryset__that_picks_one_of_each_picks_the_same_ones(shelf: dict[str, Any]) -> None:
+    manager = catalog.product_model()._default_manager
+    for product in shelf.values():
+        product.price = len(product.name.split()[1])
+        product.save()
+    one_of_each = manager.order_by("price", "-name").distinct("price")
+
+    found = names(Query(product=shelf["crimson bar"], queryset=one_of_each))
+
+    assert set(found) == {product.name for product in one_of_each}
+
+
+def test_answer__leaves_out_what_was_hidden_since_the_search(
+    shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = catalog.product_model()._default_manager
+    first, *others = names(Query(product=shelf["crimson bar"]))
+    real = nearest.products
+    visible = manager.exclude(name=first)
+
+    def search_and_hide(*arguments: Any, **options: Any) -> Any:
+        found = real(*arguments, **options)
+        gate = options["gate"]
+        object.__setattr__(gate, "shown", visible)
+        return found
+
+    monkeypatch.setattr(nearest, "products", search_and_hide)
+
+    assert names(Query(product=shelf["crimson bar"], queryset=manager.all())) == others
+
+
+def test_answer__a_catalog_that_fails_for_pictures_costs_the_picture_only(
+    shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any, product: Any) -> Any:
+        raise OSError("no pictures today")
+
+    monkeypatch.setattr(type(catalog.current()), "images", fail)
+
+    found = answers.answer(Query(product=shelf["crimson bar"])).products
+
+    assert [product.matched_image for product in found] == [None] * 5
+
+
+def test_similarity__is_at_most_one(shelf: dict[str, Any]) -> None:
+    for colour in ("crimson", "seagreen", "royalblue"):
+        found = answers.answer(Query(photo=factories.picture(colour, "bar"))).products
+        assert all(product.similarity <= 1 for product in found)
+
+
+def test_error_report__shows_neither_photo_nor_vector(shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(nearest, "ask", fail)
+    try:
+        answers.answer(Query(photo=factories.picture("crimson", "bar")))
+    except ZeroDivisionError:
+        frames = ExceptionReporter(RequestFactory().get("/"), *sys.exc_info()).get_traceback_data()["frames"]
+
+    told = [str(value) for frame in frames[1:] for _, value in frame["vars"]]
+    assert len(told) > 10
+    assert not [value for value in told if "PNG" in value or "HalfVector" in value or "Query" in value]

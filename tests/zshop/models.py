@@ -27,3 +27,22 @@ class Article(models.Model):
 
     def get_absolute_url(self) -> str:
         return f"/articles/{self.pk}/"
+
+
+class Book(Article):
+    """An article with a table of its own beside it."""
+
+    pages = models.PositiveIntegerField(default=100)
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.pages} pages"
+
+
+class Bargain(Article):
+    """The same articles by another name."""
+
+    class Meta:
+        proxy = True
+
+    def __str__(self) -> str:
+        return f"{self.name}, cheap"

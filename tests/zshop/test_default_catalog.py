@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
@@ -13,7 +14,7 @@ from django.urls import reverse
 
 import visual_search
 from tests import factories
-from tests.zshop.models import Article
+from tests.zshop.models import Article, Bargain, Book
 from visual_search import catalog, models
 
 pytestmark = pytest.mark.django_db
@@ -115,3 +116,29 @@ def test_foreign_key__is_typed_and_cascades() -> None:
             "SELECT confdeltype::text FROM pg_constraint WHERE conname = 'visual_search_productembedding_product_fk'"
         )
         assert cursor.fetchone() == ("c",)
+
+
+def test_subclasses__of_the_product_model_are_products() -> None:
+    factories.product(pictures=[factories.picture("teal")])
+    for model in (Book, Bargain):
+        saved = model(name=model.__name__)
+        saved.picture.save("cover.png", ContentFile(factories.picture("crimson", size=97)), save=False)
+        saved.save()
+
+    factories.embed()
+
+    assert models.ProductEmbedding.objects.filter(state="ready").count() == 3
+    found = visual_search.similar_to(Bargain.objects.get(name="Bargain"))
+    assert (found[0].name, type(found[0])) == ("Book", Article)
+    (book,) = visual_search.similar_to(Bargain.objects.get(name="Bargain"), queryset=Book.objects.all())
+    assert (type(book), book.pages) == (Book, 100)
+
+
+def test_subclasses__deleted_leave_nothing() -> None:
+    book = Book.objects.create(name="Book")
+    factories.embed()
+    models.ProductChange.objects.all().delete()
+
+    book.delete()
+
+    assert not models.ProductChange.objects.exists()

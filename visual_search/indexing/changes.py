@@ -9,7 +9,7 @@ from django.db import connections, models, transaction
 
 from visual_search import catalog, conf
 from visual_search.indexing import nudge
-from visual_search.models import ProductChange, QueuedProduct, SearchIndex
+from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
 
 FOLDED_AT_ONCE = 5_000
 
@@ -87,10 +87,12 @@ def fold(*, limit: int = FOLDED_AT_ONCE) -> int:
 def queue_all(index: SearchIndex, *, forced: bool = False) -> int:
     """Queue every product that the shop lists for `index`, at bulk priority; return how many rows that wrote.
 
+    So are products that are embedded in some index and hidden just now: they may be shown again without a save.
     `forced` has unchanged pictures encoded again too.
     """
     listed = catalog.current().products().using(conf.settings.DATABASE).order_by().values("pk").query
     sql, parameters = listed.get_compiler(conf.settings.DATABASE).as_sql()
+    sql = f"SELECT listed.key FROM ({sql}) listed(key) UNION SELECT product_id FROM {_table(ProductEmbedding)}"
     return _queue([index], sql, parameters, priority=QueuedProduct.Priority.BULK, forced=forced)
 
 

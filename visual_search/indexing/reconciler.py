@@ -10,9 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-from django.utils import timezone
-
 from visual_search import catalog, conf
 from visual_search.exceptions import BadImage
 from visual_search.images import limits, source
@@ -100,7 +97,7 @@ def _replaced(picture: pictures.Picture, known: _Known, *, deep: bool) -> bool:
     try:
         if known.source_size is not None and storage.size(picture.name) != known.source_size:
             return True
-        suspicious = deep or _aware(storage.get_modified_time(picture.name)) > known.updated_at
+        suspicious = deep or storage.get_modified_time(picture.name) > known.updated_at
         return suspicious and source.sha256(source.read(picture.file, limits=limits.CATALOGUE)) != known.source_sha256
     except NotImplementedError:
         # A storage that knows no times: only --deep sees bytes that changed and kept their number.
@@ -108,7 +105,3 @@ def _replaced(picture: pictures.Picture, known: _Known, *, deep: bool) -> bool:
     except (OSError, BadImage):
         # Gone, or too large now: the worker will say so in the row.
         return known.state == ProductEmbedding.State.READY
-
-
-def _aware(moment: dt.datetime) -> dt.datetime:
-    return moment if settings.USE_TZ or timezone.is_aware(moment) else timezone.make_aware(moment)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.views.decorators.debug import sensitive_variables
 
 from visual_search import catalog, conf
 from visual_search.catalog import ProductImage
@@ -13,6 +16,8 @@ from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct,
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval import live, nearest, ranking, targets
 from visual_search.retrieval.query import Query
+
+logger = logging.getLogger("visual_search.retrieval")
 
 READY = "ready"
 PENDING = "pending"
@@ -40,6 +45,8 @@ class Answer:
     plan: nearest.Plan | None = None
 
 
+# An error report shows the variables of every frame below: the photo, and its vector.
+@sensitive_variables()
 def answer(query: Query, *, explain: bool = False) -> Answer:
     """Answer `query` from the live index.
 
@@ -75,19 +82,31 @@ def _search(index: SearchIndex, query: Query, *, explain: bool) -> tuple[list[An
 
 
 def _hydrate(matches: Sequence[nearest.Match], gate: gates.Gate, shop: catalog.Catalog) -> list[Any]:
-    """Return the products of `matches` in their order, from one query of the shop's queryset."""
-    found = gate.products.in_bulk([match.product for match in matches]) if matches else {}
+    """Return the products of `matches` in their order: from one query of the catalog's, and one of the caller's.
+
+    Both are asked again: what was hidden since the search is left out. The pictures come from the catalog's products,
+    which bring them along.
+    """
+    keys = [match.product for match in matches]
+    if not keys:
+        return []
+    shown = gate.shown.in_bulk(keys)
+    chosen = shown if gate.narrowed is None else gate.narrowed.in_bulk(keys)
     products = []
     for match in matches:
-        if (product := found.get(match.product)) is not None:
+        if match.product in shown and (product := chosen.get(match.product)) is not None:
             product.similarity = match.similarity
-            product.matched_image = _image(shop, product, match.image_key)
+            product.matched_image = _image(shop, shown[match.product], match.image_key)
             products.append(product)
     return products
 
 
 def _image(shop: catalog.Catalog, product: Any, key: str) -> ProductImage | None:
-    return next((image for image in shop.images(product) if image.key == key), None)
+    try:
+        return next((image for image in shop.images(product) if image.key == key), None)
+    except Exception:
+        logger.exception("The catalog could not list the pictures of product %s.", product.pk)
+        return None
 
 
 def _state(index: SearchIndex, products: Sequence[Any]) -> str:

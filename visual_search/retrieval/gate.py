@@ -24,28 +24,33 @@ _estimates: OrderedDict[tuple[int, str], tuple[float, int]] = OrderedDict()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """The condition on `embedding.product_id` as SQL without parameters, and the queryset that results come from."""
+    """The condition on `embedding.product_id` as SQL without parameters, and the querysets that results come from.
+
+    `shown` are the catalog's products; `narrowed` the caller's queryset, or None.
+    """
 
     sql: str
-    products: models.QuerySet[Any]
+    shown: models.QuerySet[Any]
+    narrowed: models.QuerySet[Any] | None = None
     empty: bool = False
 
 
 def of(query: Query) -> Gate:
     """Return the gate of `query`. What it hides is never shown, counted or hinted at."""
-    querysets = [catalog.current().products(query.request).using(conf.settings.DATABASE)]
-    if query.queryset is not None:
-        querysets.append(query.queryset.using(conf.settings.DATABASE))
+    shown = catalog.current().products(query.request).using(conf.settings.DATABASE)
+    if query.filters:
+        shown = shown.filter(**query.filters)
+    narrowed = None if query.queryset is None else query.queryset.using(conf.settings.DATABASE)
     conditions = []
-    for queryset in querysets:
-        # An ordering inside IN (...) costs a sort that nobody sees.
-        inner = queryset.order_by().values("pk").query
+    for queryset in [shown] if narrowed is None else [shown, narrowed]:
+        # An ordering inside IN (...) costs a sort that nobody sees, but for DISTINCT ON, which picks by it.
+        chosen = queryset if queryset.query.distinct_fields else queryset.order_by()
         try:
-            sql, values = inner.get_compiler(conf.settings.DATABASE).as_sql()
+            sql, values = chosen.values("pk").query.get_compiler(conf.settings.DATABASE).as_sql()
         except EmptyResultSet:
-            return Gate(sql="FALSE", products=querysets[-1], empty=True)
+            return Gate(sql="FALSE", shown=shown, narrowed=narrowed, empty=True)
         conditions.append(f"embedding.product_id IN ({statement.literal(sql, values)})")
-    return Gate(sql=" AND ".join(conditions), products=querysets[-1])
+    return Gate(sql=" AND ".join(conditions), shown=shown, narrowed=narrowed)
 
 
 def estimate(index: int, gate: Gate) -> int:

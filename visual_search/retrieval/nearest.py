@@ -98,7 +98,9 @@ def ask(
     sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
     rows = statement.run(index, sql, parameters, settings=settings_for(width))
     # A product without a vector has no distance to anything.
-    matches = [Match(product=row[0], image_key=row[1], similarity=row[2]) for row in rows if row[2] is not None]
+    matches = [
+        Match(product=row[0], image_key=row[1], similarity=min(row[2], 1.0)) for row in rows if row[2] is not None
+    ]
     milliseconds = (time.perf_counter() - started) * 1000
     return matches, Attempt(exact=exact, width=width, pictures=rows[0][3] if rows else 0, milliseconds=milliseconds)
 

@@ -17,8 +17,7 @@ def similar_to(product: Any, limit: int = 12, queryset: models.QuerySet[Any] | N
     may be returned (a category, what is in stock); the catalog's own gate holds all the same. Never contains `product`;
     empty while it has no vector yet. Raises InvalidQuery.
     """
-    key = product.pk if isinstance(product, models.Model) else product
-    return answers.answer(Query(product=key, limit=limit, queryset=queryset)).products
+    return answers.answer(Query(product=product, limit=limit, queryset=queryset)).products
 
 
 def search(*, photo: Any, limit: int = 12, queryset: models.QuerySet[Any] | None = None) -> list[Any]:

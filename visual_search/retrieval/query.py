@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.query import ModelIterable
 
+from visual_search import catalog
 from visual_search.exceptions import InvalidQuery
 
 MOST_RESULTS = 100
@@ -23,7 +26,7 @@ class Term:
     """
 
     product: Any = None
-    photo: Any = None
+    photo: Any = field(default=None, repr=False)
     region: tuple[float, float, float, float] | None = None
     weight: float = 1.0
 
@@ -32,6 +35,8 @@ class Term:
             raise InvalidQuery("Ask with a product or with a photo, and with one of them only.")
         if not -10 <= self.weight <= 10 or self.weight == 0:
             raise InvalidQuery(f"A weight is {self.weight!r}; give a number from -10 to 10 other than 0.")
+        if self.product is not None:
+            object.__setattr__(self, "product", _key(self.product))
         if self.region is not None:
             if self.photo is None:
                 raise InvalidQuery("A region is part of a photo; this term has none.")
@@ -46,18 +51,20 @@ class Term:
 class Query:
     """What is looked for, among what, and how many.
 
-    `product` or `photo` asks with that one thing; `terms` with several, weighted. `queryset` narrows the products that
-    the catalog shows to `request`; it never widens them. `exclude` are keys of products that must not come back; those
+    `product` or `photo` asks with that one thing; `terms` with several, weighted. `filters` ({ORM lookup: value}) and
+    `queryset` narrow the products that the catalog shows to `request`; they never widen them. Results are objects of
+    `queryset` where there is one, else of the catalog. `exclude` are keys of products that must not come back; those
     that are asked with never do. `colour` is the share of colour in what counts as near, 0 to 1 (default: the index's).
-    `diversity` (0 to 1) trades nearness for difference among the results, `per_seller`
-    bounds the results of one seller. Raises InvalidQuery.
+    `diversity` (0 to 1) trades nearness for difference among the results, `per_seller` bounds the results of one
+    seller. Raises InvalidQuery.
     """
 
     product: Any = None
-    photo: Any = None
+    photo: Any = field(default=None, repr=False)
     terms: tuple[Term, ...] = ()
-    queryset: models.QuerySet[Any] | None = None
-    request: Any = None
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    queryset: models.QuerySet[Any] | None = field(default=None, repr=False)
+    request: Any = field(default=None, repr=False)
     limit: int = 12
     exclude: Sequence[Any] = ()
     colour: float | None = None
@@ -73,14 +80,14 @@ class Query:
             raise InvalidQuery(f"Give 1 to {MOST_TERMS} terms, and a positive weight to one of them at least.")
         if isinstance(self.limit, bool) or not isinstance(self.limit, int) or not 1 <= self.limit <= MOST_RESULTS:
             raise InvalidQuery(f"limit is {self.limit!r}; give a number from 1 to {MOST_RESULTS}.")
-        if self.colour is not None and not 0 <= self.colour <= 1:
-            raise InvalidQuery(f"colour is {self.colour!r}; give a number from 0 to 1.")
-        if not 0 <= self.diversity <= 1:
-            raise InvalidQuery(f"diversity is {self.diversity!r}; give a number from 0 to 1.")
+        for name, value in (("colour", self.colour), ("diversity", self.diversity)):
+            if value is not None and not 0 <= value <= 1:
+                raise InvalidQuery(f"{name} is {value!r}; give a number from 0 to 1.")
         if self.per_seller is not None and self.per_seller < 1:
             raise InvalidQuery(f"per_seller is {self.per_seller!r}; give 1 or more.")
-        if self.queryset is not None and (self.queryset.query.is_sliced or self.queryset.query.combinator):
-            raise InvalidQuery("The queryset is sliced or combined; give a plain filtered one, and limit=... instead.")
+        object.__setattr__(self, "exclude", tuple(_key(key) for key in self.exclude))
+        if self.queryset is not None:
+            _expect_plain(self.queryset)
 
     @property
     def kind(self) -> str:
@@ -91,3 +98,25 @@ class Query:
     def products(self) -> list[Any]:
         """Return the keys of the products that are asked with."""
         return [term.product for term in self.terms if term.product is not None]
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, models.Model):
+        value = value.pk
+    try:
+        return catalog.product_model()._meta.pk.to_python(value)
+    except (ValidationError, TypeError, ValueError):
+        raise InvalidQuery(f"{value!r:.80} is no key of a product: give a product, or its primary key.") from None
+
+
+def _expect_plain(queryset: Any) -> None:
+    """Refuse what can't stand in `IN (...)`, or doesn't return products."""
+    model = catalog.product_model()
+    if not isinstance(queryset, models.QuerySet):
+        raise InvalidQuery(f"The queryset is {type(queryset).__name__}; give a QuerySet of {model.__name__}.")
+    if not issubclass(queryset.model, model):
+        raise InvalidQuery(f"The queryset is of {queryset.model.__name__}; give one of {model.__name__}.")
+    if queryset.query.is_sliced or queryset.query.combinator:
+        raise InvalidQuery("The queryset is sliced or combined; give a plain filtered one, and limit=... instead.")
+    if queryset._iterable_class is not ModelIterable:
+        raise InvalidQuery("The queryset returns values; give one that returns products, without values().")

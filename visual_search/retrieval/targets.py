@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,9 @@ class Target:
     """
 
     vector: str
-    parameters: tuple[Any, ...]
+    parameters: tuple[Any, ...] = field(repr=False)
     score: str = ""
-    score_parameters: tuple[Any, ...] = ()
+    score_parameters: tuple[Any, ...] = field(default=(), repr=False)
     without: tuple[Any, ...] = ()
 
 

@@ -28,4 +28,28 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.CreateModel(
+            name="Book",
+            fields=[
+                (
+                    "article_ptr",
+                    models.OneToOneField(
+                        auto_created=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        parent_link=True,
+                        primary_key=True,
+                        serialize=False,
+                        to="zshop.article",
+                    ),
+                ),
+                ("pages", models.PositiveIntegerField(default=100)),
+            ],
+            bases=("zshop.article",),
+        ),
+        migrations.CreateModel(
+            name="Bargain",
+            fields=[],
+            options={"proxy": True, "indexes": [], "constraints": []},
+            bases=("zshop.article",),
+        ),
     ]

@@ -45,15 +45,15 @@ def run(
     if connection.in_atomic_block and connection.needs_rollback:
         raise transaction.TransactionManagementError("The transaction is broken: no query until the end of its block.")
     # Django's own cursors bind on the client, as text.
-    control, live_index, search = (psycopg.Cursor(raw) for _ in range(3))
+    control, first, search = (psycopg.Cursor(raw) for _ in range(3))
     configure = ", ".join(f"set_config('{name}', %s, true)" for name in settings)
+    live_index = f"(SELECT id FROM {SearchIndex._meta.db_table} WHERE state = 'live')"
     begin, end = _BRACKETS[inside]
     with DatabaseErrorWrapper(connection):
         try:
             with raw.pipeline():
                 control.execute(begin)
-                control.execute(f"SELECT {configure}", list(settings.values()))
-                live_index.execute(f"SELECT id FROM {SearchIndex._meta.db_table} WHERE state = 'live'")
+                first.execute(f"SELECT {live_index}, {configure}", list(settings.values()))
                 search.execute(sql, parameters, binary=True)
                 for command in end:
                     control.execute(command)
@@ -62,9 +62,9 @@ def run(
                 for command in end:
                     control.execute(command)
             raise
-        current = live_index.fetchone()
+        current = first.fetchone()
         rows = search.fetchall()
-    if current != (index.pk,):
+    if current is None or current[0] != index.pk:
         raise live.Changed
     return rows
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEPENDENCIES := pyproject.toml constraints.txt
 
-.PHONY: help demo test test-uuid lint format browser bench constraints clean
+.PHONY: help demo test test-uuid faults lint format browser bench constraints clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: $(VENV)/.demo ## Run the example shop on http://127.0.0.1:8000/ (CATALOG=f
 test: $(VENV)/.test ## Run every test that can run on this machine
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --ds=tests.settings_uuid
+
+faults: $(VENV)/.test ## Kill, freeze and starve all that indexing stands on, and count what it survives (some 20 minutes)
+	FAULTS=1 $(BIN)/python -m pytest tests/faults
 
 lint: $(VENV)/.lint ## Check style, types, templates and migrations
 	$(BIN)/ruff format --check .
@@ -35,7 +38,9 @@ browser: ## Install Debian's Chromium for the page tests (system-wide, asks for 
 
 bench: $(VENV)/.test ## Run the benchmarks' quick forms
 	$(BIN)/python benchmarks/embed.py --quick
+	$(BIN)/python benchmarks/indexing.py --quick
 	$(BIN)/python benchmarks/quality.py --quick
+	$(BIN)/python benchmarks/broker.py --quick
 
 constraints: $(VENV)/.lint ## Write constraints.txt from what is installed
 	(head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cu[0-9]*//') > constraints.new

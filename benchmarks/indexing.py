@@ -30,14 +30,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DEMO_DIR", str(ROOT / ".bench" / "indexing"))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_shop.settings")
+os.environ["DEBUG"] = "0"  # with it, Django keeps the last 9,000 queries
 
 DRAWN = 40
 SIZE = (1000, 1000)
 PICTURES_EACH = 2
 BATCH = 512
-ROUNDS = 3
+ROUNDS = 5
 
-MOST_OF_BARE, LEAST_OF_FULL, LEAST_WRITTEN, MOST_GROWTH = 4, 10, 20_000, 1.15
+MOST_OF_BARE, LEAST_OF_FULL, LEAST_WRITTEN, MOST_GROWTH, MOST_LATER_GROWTH = 4, 10, 20_000, 1.3, 1.05
 
 DIMENSIONS = {256: True, 512: True, 1280: False}
 """Whether there is a goal: 1,280 are unprojected features, which Postgres stores out of line."""
@@ -69,12 +70,15 @@ def main() -> int:
 
 def measure(media: Path, *, quick: bool) -> tuple[list[str], list[str]]:
     """Return the figures, and where they miss a goal, a line each."""
-    count, vectors, sizes = (1_000, 5_120, (1_000, 5_000)) if quick else (10_000, 20_480, (1_000, 50_000))
+    count, vectors, sizes = (1_000, 5_120, (1_000, 5_000)) if quick else (10_000, 20_480, (1_000, 10_000, 50_000))
     files = save(draw(), media, count=count)
     kilobytes = sum(path.stat().st_size for path in files) / count / 1000
     bare, unchanged, full = (seconds / count * 1000 for seconds in reindexed(files))
     rates = {dimensions: written(dimensions, vectors) for dimensions in DIMENSIONS}
-    least, most = (peak(size, files[:1_000]) for size in sizes)
+    memory = {size: peak(size, files[:1_000]) for size in sizes}
+    growth = memory[sizes[-1]] / memory[sizes[0]]
+    # The allocator warms up on the first few thousand; what grows after that would be a leak.
+    later = memory[sizes[-1]] / memory[sizes[-2]] if len(sizes) > 2 else 1.0
 
     lines = [
         f"{count:,} JPEGs of {SIZE[0]} x {SIZE[1]} pixels and {kilobytes:.0f} kB, {PICTURES_EACH} a product",
@@ -82,15 +86,19 @@ def measure(media: Path, *, quick: bool) -> tuple[list[str], list[str]]:
         f"{'reindex, unchanged':<24}{unchanged:10.3f} ms a picture   {unchanged / bare:.1f} times the bare loop",
         f"{'reindex, all new':<24}{full:10.3f} ms a picture   {full / unchanged:.0f} times the unchanged one",
         *(f"{f'writer, {each} dimensions':<24}{rate:10,.0f} vectors/s" for each, rate in rates.items()),
-        f"{f'memory, {sizes[0]:,} pictures':<24}{least:10.1f} MB",
-        f"{f'memory, {sizes[1]:,} pictures':<24}{most:10.1f} MB   {most / least:.2f} times",
+        *(
+            f"{f'memory, {size:,} pictures':<24}{megabytes:10.1f} MB   {megabytes / memory[sizes[0]]:.2f} times"
+            for size, megabytes in memory.items()
+        ),
     ]
     goals = {
         f"an unchanged reindex takes {unchanged / bare:.2f} times the bare loop; the goal is {MOST_OF_BARE} at most.":
             unchanged <= MOST_OF_BARE * bare,
         f"a full reindex takes {full / unchanged:.1f} times the unchanged one; the goal is {LEAST_OF_FULL} at least.":
             full >= LEAST_OF_FULL * unchanged,
-        f"memory grows {most / least:.2f} times; the goal is {MOST_GROWTH} at most.": most <= MOST_GROWTH * least,
+        f"memory grows {growth:.2f} times; the goal is {MOST_GROWTH} at most.": growth <= MOST_GROWTH,
+        f"memory grows {later:.2f} times after 10,000; the goal is {MOST_LATER_GROWTH} at most.":
+            later <= MOST_LATER_GROWTH,
     } | {
         f"the writer takes {rates[each]:,.0f} vectors of {each} dimensions a second; the goal is {LEAST_WRITTEN:,}.":
             rates[each] >= LEAST_WRITTEN
@@ -132,7 +140,9 @@ def catalogue(count: int, files: Sequence[Path]) -> None:
         )
         ProductImage.objects.bulk_create(
             ProductImage(
-                product=products[number // PICTURES_EACH], image=files[number % len(files)].name, position=number
+                product=products[number // PICTURES_EACH],
+                image=files[number % len(files)].name,
+                position=number % PICTURES_EACH,
             )
             for number in range(count)
         )

@@ -58,7 +58,7 @@ def worker(
         )
     try:
         wait_for(lambda: b"ready." in log.read_bytes() or process.poll() is not None, seconds=60)
-        assert process.poll() is None, log.read_text()
+        assert b"ready." in log.read_bytes(), log.read_text()
         yield process
     finally:
         if process.poll() is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -19,6 +20,28 @@ def test_product_image__has_a_key_of_text() -> None:
     assert visual_search.ProductImage(key="5", file=None).url == ""  # type: ignore[arg-type]
 
 
+class Broken:
+    """A file whose storage can't say where it is."""
+
+    @property
+    def url(self) -> str:
+        raise ConnectionError("no storage")
+
+
+def test_product_image__has_no_url_while_its_storage_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    assert visual_search.ProductImage(key=5, file=Broken()).url == ""  # type: ignore[arg-type]
+    assert "could not say the address of picture 5" in caplog.text
+
+
+@pytest.mark.parametrize("path", [None, 5, "", "os.sep", "tests.factories.COLOURS", "tests.test_catalog.Broken"])
+def test_current__of_what_is_no_catalog(path: Any) -> None:
+    with (
+        override_settings(VISUAL_SEARCH={"PRODUCT_MODEL": "catalogue.Product", "CATALOG": path}),
+        pytest.raises(exceptions.ConfigurationError, match=r"VISUAL_SEARCH\['CATALOG'\] is "),
+    ):
+        catalog.current()
+
+
 def test_current__a_path_that_leads_nowhere() -> None:
     with (
         override_settings(VISUAL_SEARCH={"PRODUCT_MODEL": "catalogue.Product", "CATALOG": "nowhere.Catalog"}),
@@ -27,10 +50,11 @@ def test_current__a_path_that_leads_nowhere() -> None:
         catalog.current()
 
 
-def test_product_model__that_is_not_installed() -> None:
+@pytest.mark.parametrize("label", ["shop.Nothing", "a.b.c", "Product", ".", "", None, 5])
+def test_product_model__that_is_not_installed(label: Any) -> None:
     with (
-        override_settings(VISUAL_SEARCH={"PRODUCT_MODEL": "shop.Nothing"}),
-        pytest.raises(exceptions.ConfigurationError, match=r"shop\.Nothing"),
+        override_settings(VISUAL_SEARCH={"PRODUCT_MODEL": label}),
+        pytest.raises(exceptions.ConfigurationError, match=re.escape(f"is {label!r}, which is no installed model")),
     ):
         catalog.product_model()
 

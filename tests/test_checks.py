@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import override_settings
 
+from tests.processes import ROOT
 from visual_search import catalog, checks
 
 SHOP = {"PRODUCT_MODEL": "catalogue.Product", "CATALOG": "example_shop.catalogue.visual_search.ShopCatalog"}
@@ -14,6 +20,9 @@ SHOP = {"PRODUCT_MODEL": "catalogue.Product", "CATALOG": "example_shop.catalogue
 def found(check: Any, **settings: Any) -> list[tuple[str, str, str]]:
     with override_settings(VISUAL_SEARCH={**SHOP, **settings}):
         return [(problem.id, problem.msg, problem.hint) for problem in check()]
+
+
+RATE = 'Give a rate as "120/min" (s, min, hour or day), or None for no limit.'
 
 
 class WrongImageModel(catalog.Catalog):
@@ -39,6 +48,19 @@ def test_checks__pass_for_the_example_shop() -> None:
         assert found(check) == []
 
 
+@pytest.mark.parametrize("chosen", ["catalogue.Product", ["PRODUCT_MODEL"], 5])
+def test_e001__settings_that_are_no_dict(chosen: Any) -> None:
+    with override_settings(VISUAL_SEARCH=chosen):
+        assert [(problem.id, problem.msg, problem.hint) for problem in checks.check_keys()] == [
+            (
+                "visual_search.E001",
+                f"VISUAL_SEARCH is {chosen!r}.",
+                'Give a dict, as {"PRODUCT_MODEL": "shop.Product"}.',
+            )
+        ]
+        assert [problem.id for problem in checks.check_values()] == []
+
+
 def test_e001__an_unknown_key() -> None:
     assert found(checks.check_keys, BATCHSIZE=3) == [
         ("visual_search.E001", "Unknown key 'BATCHSIZE'.", "Did you mean 'BATCH_SIZE'?")
@@ -53,11 +75,32 @@ def test_e001__an_unknown_key() -> None:
         ("BATCH_SIZE", True, "Give a value of type int."),
         ("BATCH_SIZE", 0, "Give 1 or more."),
         ("EF_SEARCH", 1001, "pgvector allows 1 to 1000."),
+        ("MAX_LIMIT", 101, "A search has at most 100 results."),
         ("RECORD_EVENTS", 1, "Give a value of type bool."),
     ],
 )
 def test_e002__a_wrong_value(key: str, value: Any, hint: str) -> None:
     assert found(checks.check_values, **{key: value}) == [("visual_search.E002", f"{key} is {value!r}.", hint)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "message", "hint"),
+    [
+        ({"visual_search": "fast"}, "API_RATES['visual_search'] is 'fast'.", RATE),
+        ({"visual_search": "5/year"}, "API_RATES['visual_search'] is '5/year'.", RATE),
+        ({"visual_search_upload": ""}, "API_RATES['visual_search_upload'] is ''.", RATE),
+        ({"visual_search_upload": 20}, "API_RATES['visual_search_upload'] is 20.", RATE),
+        ({"visual_search_upload": "-1/min"}, "API_RATES['visual_search_upload'] is '-1/min'.", RATE),
+        ({"uploads": "5/min"}, "API_RATES has no scope 'uploads'.", "Scopes are visual_search, visual_search_upload."),
+    ],
+)
+def test_e002__a_wrong_rate(rates: dict[str, Any], message: str, hint: str) -> None:
+    assert found(checks.check_values, API_RATES=rates) == [("visual_search.E002", message, hint)]
+
+
+@pytest.mark.parametrize("rate", [None, "0/min", "5/s", "100/minute", "7/day"])
+def test_e002__takes_what_throttles_take(rate: str | None) -> None:
+    assert found(checks.check_values, API_RATES={"visual_search": rate}) == []
 
 
 def test_e003__no_such_product_model() -> None:
@@ -69,6 +112,58 @@ def test_e003__no_such_product_model() -> None:
         )
     ]
     assert found(checks.check_product_model, PRODUCT_MODEL="")[0][1] == "PRODUCT_MODEL is not set."
+    assert found(checks.check_product_model, PRODUCT_MODEL="a.b.c") == [
+        (
+            "visual_search.E003",
+            "PRODUCT_MODEL is 'a.b.c', which is no installed model.",
+            'Set it to your product model, as "catalogue.Product".',
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"PRODUCT_MODEL": None}, {"E002", "E003"}),
+        ({"PRODUCT_MODEL": 5}, {"E002", "E003"}),
+        ({"PRODUCT_MODEL": "a.b.c"}, {"E003"}),
+        ({"PRODUCT_MODEL": "Product"}, {"E003"}),
+        ({"PRODUCT_MODEL": "."}, {"E003"}),
+        ({"PRODUCT_MODEL": "nowhere.Product"}, {"E003"}),
+        ({"PRODUCT_MODEL": "", "CATALOG": None}, {"E002", "E003", "E004"}),
+        (
+            {"PRODUCT_MODEL": "", "CATALOG": "tests.test_checks.WrongImageModel", "EF_SEARCH": 0},
+            {"E002", "E003", "E005"},
+        ),
+        ({"CATALOG": None}, {"E002", "E004"}),
+        ({"CATALOG": "tests.test_checks.Nothing"}, {"E004"}),
+        ({"CATALOG": "os.sep"}, {"E004"}),
+        ({"CATALOG": "nowhere"}, {"E004"}),
+        (
+            {"ENCODERS": None, "DATABASE": None, "API_RATES": None, "QUEUE": None, "MAX_LIMIT": None},
+            {"E002", "E007", "E008"},
+        ),
+        ("catalogue.Product", {"E001", "E003"}),
+    ],
+    ids=str,
+)
+def test_checks__report_what_would_be_a_traceback(changes: Any, expected: set[str]) -> None:
+    # A process of its own: the models are made when Django starts.
+    code = f"""
+import django
+from django.conf import settings
+changes = {changes!r}
+settings.VISUAL_SEARCH = {{**settings.VISUAL_SEARCH, **changes}} if isinstance(changes, dict) else changes
+django.setup()
+from django.core import checks
+print(*sorted({{each.id for each in checks.run_checks() if each.id.startswith("visual_search.")}}))
+"""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.split() == [f"visual_search.{number}" for number in sorted(expected)], done.stderr
 
 
 def test_e004__a_catalog_that_is_none() -> None:
@@ -76,8 +171,8 @@ def test_e004__a_catalog_that_is_none() -> None:
     assert found(checks.check_catalog, CATALOG="tests.test_checks.Nothing") == [
         (
             "visual_search.E004",
-            "CATALOG is 'tests.test_checks.Nothing', which is no visual_search.Catalog.",
-            "Subclass visual_search.Catalog.",
+            "VISUAL_SEARCH['CATALOG'] is 'tests.test_checks.Nothing', which is no visual_search.Catalog.",
+            "Give the dotted path of a subclass of visual_search.Catalog.",
         )
     ]
 
@@ -131,3 +226,48 @@ def test_e010__pgvector_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert problem.id == "visual_search.E010"
     assert "ALTER EXTENSION vector UPDATE" in str(problem.hint)
+
+
+@pytest.fixture
+def empty(django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the alias of a database that nothing was ever created in, whose server offers no extension."""
+    known = connection.settings_dict
+    name = f"empty_{os.getpid()}"
+    address = {"user": known["USER"], "password": known["PASSWORD"], "host": known["HOST"], "port": known["PORT"]}
+    with psycopg.connect(**address, dbname="postgres", autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        # Before Postgres's own list of what is installed on the machine, an empty one.
+        options = {**known["OPTIONS"], "options": "-c search_path=shadow,pg_catalog"}
+        monkeypatch.setitem(connections.settings, "empty", {**known, "NAME": name, "OPTIONS": options})
+        try:
+            with psycopg.connect(**address, dbname=name, autocommit=True) as database:
+                database.execute("CREATE SCHEMA shadow")
+                database.execute(
+                    "CREATE VIEW shadow.pg_available_extensions AS SELECT * FROM pg_available_extensions WHERE false"
+                )
+            with django_db_blocker.unblock():
+                yield "empty"
+                connections["empty"].close()
+                del connections["empty"]
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_e010__pgvector_is_missing_altogether(empty: str) -> None:
+    with override_settings(VISUAL_SEARCH={**SHOP, "DATABASE": empty}):
+        problems = checks.check_extension(databases=[empty])
+
+    assert [(problem.id, problem.msg) for problem in problems] == [
+        ("visual_search.E010", "Database 'empty' has no pgvector.")
+    ]
+    assert "Install pgvector 0.8.4 or newer on the server" in str(problems[0].hint)
+
+
+def test_e010__pgvector_is_there_to_be_created_by_migrate(empty: str) -> None:
+    with connections[empty].cursor() as cursor:
+        cursor.execute("DROP SCHEMA shadow CASCADE")
+
+    with override_settings(VISUAL_SEARCH={**SHOP, "DATABASE": empty}):
+        assert checks.check_extension(databases=[empty]) == []
+        # Nor has it any of our tables.
+        assert checks.check_recall(databases=[empty]) == []

@@ -69,6 +69,51 @@ def test_find_similar_button__is_nothing_without_the_page(shop: SimpleNamespace,
     assert render(BUTTON, product=shop.red) == ""
 
 
+class Nameless:
+    """A product that can't say its name."""
+
+    def __init__(self, key: Any) -> None:
+        self.pk = key
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+class Keyless:
+    @property
+    def pk(self) -> int:
+        raise ZeroDivisionError
+
+
+def test_find_similar_button__of_a_product_without_a_name(
+    shop: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = render(BUTTON, product=Nameless(shop.red.pk))
+
+    assert f'href="/visual-search/products/{shop.red.pk}/"' in page
+    assert f"to {shop.red.pk}</span>" in page
+    assert f"title() failed for product {shop.red.pk}" in caplog.text
+
+
+@pytest.mark.parametrize("text", [BUTTON, STRIP])
+@pytest.mark.parametrize("context", [{}, {"product": None}, {"product": ""}, {"product": Keyless()}], ids=str)
+def test_tags__of_no_product_at_all(
+    shop: SimpleNamespace, caplog: pytest.LogCaptureFixture, text: str, context: dict[str, Any]
+) -> None:
+    assert render(f"before {text} after", **context) == "before  after"
+    assert "could not be shown" in caplog.text
+
+
+def test_card__of_a_product_that_the_catalog_can_not_describe(
+    shop: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "{% visual_search_card product as card %}{{ card.title }}|{{ card.url }}|{{ card.price }}|{{ card.picture }}"
+
+    assert render(text, product=Nameless(7)) == "7||None|"
+    assert "title() failed for product 7" in caplog.text
+    assert "thumbnail() failed for product 7" in caplog.text
+
+
 def test_similar_products__is_a_section_of_cards(shop: SimpleNamespace) -> None:
     page = render(STRIP, product=shop.red)
 

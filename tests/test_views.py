@@ -166,7 +166,7 @@ def test_photo__is_throttled(client: Client, shop: SimpleNamespace, settings: An
 
     assert (first.status_code, second.status_code) == (200, 429)
     assert 1 <= int(second.headers["Retry-After"]) <= 60
-    assert message(second).startswith("That was a lot of photos")
+    assert message(second) == "That was a lot in a short time. Please wait a minute, then try again."
 
 
 def test_photo__is_protected_from_forged_requests(shop: SimpleNamespace) -> None:
@@ -243,6 +243,75 @@ def test_similar__knows_no_such_product(client: Client, shop: SimpleNamespace, k
     assert (unknown.status_code, hidden.status_code) == (404, 404)
     tokens = re.compile(rb'(?<=name="csrfmiddlewaretoken" value=")[^"]*')
     assert tokens.sub(b"", unknown.content) == tokens.sub(b"", hidden.content)
+
+
+def test_similar__is_throttled_with_the_api(client: Client, shop: SimpleNamespace, settings: Any) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "API_RATES": {"visual_search": "2/min"}}
+    api = reverse("visual_search_api:similar", args=[shop.red.pk])
+
+    answers = [client.get(similar(shop.red.pk)), client.get(api), client.get(similar(shop.red.pk))]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
+    assert message(answers[2]) == "That was a lot in a short time. Please wait a minute, then try again."
+    assert models.SearchEvent.objects.count() == 2
+
+
+def test_similar__records_nothing_that_only_asks_for_headers(client: Client, shop: SimpleNamespace) -> None:
+    assert client.head(similar(shop.red.pk)).status_code == 200
+    assert models.SearchEvent.objects.count() == 0
+
+
+def test_similar__is_unavailable_while_the_vectors_are_away(client: Client, shop: SimpleNamespace) -> None:
+    def away(execute: Any, sql: str, *arguments: Any) -> Any:
+        if "catalogue_product" in sql:
+            raise OperationalError("connection refused")
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(away):
+        response = client.get(similar(shop.red.pk))
+
+    assert (response.status_code, response.headers["Retry-After"], message(response)) == (
+        503,
+        "10",
+        "We can&#x27;t look into our shelves right now. Please try again in a minute.",
+    )
+
+
+@pytest.mark.parametrize("templates", ["shop", "package"])
+@pytest.mark.parametrize("hook", ["images", "title", "url", "thumbnail"])
+def test_similar__shows_products_that_the_catalog_can_not_describe(
+    client: Client, shop: SimpleNamespace, settings: Any, monkeypatch: pytest.MonkeyPatch, templates: str, hook: str
+) -> None:
+    if templates == "package":
+        settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": []}]
+    monkeypatch.setattr(f"example_shop.catalogue.visual_search.ShopCatalog.{hook}", lambda self, product: 1 / 0)
+
+    response = client.get(similar(shop.red.pk))
+
+    assert (response.status_code, titles(response)) == (200, ["<b>Dark</b>"])
+    assert (f"Similar to {shop.red.pk}" in response.content.decode()) == (hook == "title")
+
+
+@pytest.mark.parametrize("templates", ["shop", "package"])
+def test_pages__are_not_indexed(client: Client, shop: SimpleNamespace, settings: Any, templates: str) -> None:
+    if templates == "package":
+        settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": []}]
+
+    for address in (PHOTO, similar(shop.red.pk)):
+        assert '<meta name="robots" content="noindex">' in client.get(address).content.decode()
+
+
+@pytest.mark.parametrize("templates", ["shop", "package"])
+def test_photo__tells_the_script_how_large_it_may_be(client: Client, db: None, settings: Any, templates: str) -> None:
+    if templates == "package":
+        settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": []}]
+    settings.USE_THOUSAND_SEPARATOR = True
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "UPLOAD_MAX_BYTES": 5_000_000}
+
+    page = client.get(PHOTO).content.decode()
+
+    assert page.count("data-visual-search-upload") == page.count('data-max-bytes="5000000"') > 0
 
 
 def test_similar__is_only_read(client: Client, shop: SimpleNamespace) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.apps import apps
 from django.core.files.base import File
-from django.db import models
+from django.db import Error, models
 from django.utils.module_loading import import_string
 
 from visual_search import conf
 from visual_search.exceptions import ConfigurationError
+
+logger = logging.getLogger("visual_search.catalog")
+
+Said = TypeVar("Said")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,13 @@ class ProductImage:
 
     @property
     def url(self) -> str:
-        """Return the address of the picture, or "" where its storage has none."""
+        """Return the address of the picture, or "" where its storage has none, or fails (logged)."""
         try:
             return self.file.url  # type: ignore[union-attr]
         except (AttributeError, ValueError, NotImplementedError):
+            return ""
+        except Exception:
+            logger.exception("The storage could not say the address of picture %s.", self.key)
             return ""
 
 
@@ -136,11 +144,27 @@ class Catalog:
         return [field.name for field in fields if isinstance(field, models.ImageField)]
 
 
+def said(ask: Callable[[Any], Said], product: Any, *, otherwise: Said) -> Said:
+    """Return what `ask`, a method of the catalog, says of `product`; `otherwise` where it fails, which is logged.
+
+    One product that can't be described must not take a page of others with it. Errors of the database are raised: they
+    are no product's own, and nothing can be asked after one.
+    """
+    try:
+        return ask(product)
+    except Error:
+        raise
+    except Exception:
+        name = getattr(ask, "__name__", ask)
+        logger.exception("The catalog's %s() failed for product %s.", name, getattr(product, "pk", None))
+        return otherwise
+
+
 def product_model() -> type[models.Model]:
     """Return the shop's product model; raise ConfigurationError where the setting doesn't name one."""
     label = conf.settings.PRODUCT_MODEL
     try:
-        return apps.get_model(label, require_ready=False)
+        return apps.get_model(conf.product_label(), require_ready=False)
     except (LookupError, ValueError) as error:
         raise ConfigurationError(
             f"VISUAL_SEARCH['PRODUCT_MODEL'] is {label!r}, which is no installed model: "
@@ -149,10 +173,13 @@ def product_model() -> type[models.Model]:
 
 
 def current() -> Catalog:
-    """Return the catalog that VISUAL_SEARCH["CATALOG"] names; raise ConfigurationError where it can't be imported."""
+    """Return the catalog that VISUAL_SEARCH["CATALOG"] names; raise ConfigurationError where it names none."""
     path = conf.settings.CATALOG
     try:
-        kind = import_string(path)
+        kind = import_string(path if isinstance(path, str) else "")
     except ImportError as error:
         raise ConfigurationError(f"VISUAL_SEARCH['CATALOG'] is {path!r}, which can't be imported: {error}") from error
-    return kind()
+    shop = kind() if callable(kind) else None
+    if not isinstance(shop, Catalog):
+        raise ConfigurationError(f"VISUAL_SEARCH['CATALOG'] is {path!r}, which is no visual_search.Catalog.")
+    return shop

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError, connections, models
 
 from visual_search import catalog, conf
+from visual_search.asking import throttles
 from visual_search.encoders import registry
 from visual_search.exceptions import ConfigurationError, VisualSearchError
 from visual_search.models import SearchIndex
-from visual_search.retrieval import canary
+from visual_search.retrieval import canary, query
 
 LEAST_PGVECTOR = (0, 8, 4)
 
 # Types of the keys whose type alone can be wrong; the others have a check of their own.
-_TYPES: dict[str, type | tuple[type, ...]] = {
+_TYPES: dict[str, type[Any]] = {
     "PRODUCT_MODEL": str,
     "PRODUCT_MIGRATION": str,
     "CATALOG": str,
@@ -37,6 +39,11 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "EVENT_RETENTION_DAYS": int,
 }
 
+_MOST = {
+    "EF_SEARCH": (1000, "pgvector allows 1 to 1000."),
+    "MAX_LIMIT": (query.MOST_RESULTS, f"A search has at most {query.MOST_RESULTS} results."),
+}
+
 
 def register() -> None:
     """Register every check with Django."""
@@ -51,10 +58,13 @@ def _problem(message: str, hint: str, number: str) -> checks.CheckMessage:
 
 
 def check_keys(**kwargs: Any) -> list[checks.CheckMessage]:
-    """E001: a key that is no setting."""
+    """E001: a key that is no setting, or settings that are no dict."""
+    found = getattr(settings, "VISUAL_SEARCH", {})
+    if not isinstance(found, Mapping):
+        return [_problem(f"VISUAL_SEARCH is {found!r}.", 'Give a dict, as {"PRODUCT_MODEL": "shop.Product"}.', "E001")]
     known = conf.names()
     problems = []
-    for key in conf.chosen():
+    for key in found:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
@@ -66,16 +76,35 @@ def check_values(**kwargs: Any) -> list[checks.CheckMessage]:
     """E002: a value of the wrong type, or out of range."""
     problems = []
     for key, value in conf.chosen().items():
-        kind = _TYPES.get(key)
-        if kind is None:
-            continue
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            name = kind.__name__ if isinstance(kind, type) else str(kind)
-            problems.append(_problem(f"{key} is {value!r}.", f"Give a value of type {name}.", "E002"))
-        elif isinstance(value, int) and kind is int and value < 1:
-            problems.append(_problem(f"{key} is {value}.", "Give 1 or more.", "E002"))
-        elif isinstance(value, int) and key == "EF_SEARCH" and value > 1000:
-            problems.append(_problem(f"{key} is {value}.", "pgvector allows 1 to 1000.", "E002"))
+        if hint := _hint(key, value):
+            problems.append(_problem(f"{key} is {value!r}.", hint, "E002"))
+        elif key == "API_RATES":
+            problems += _wrong_rates(value)
+    return problems
+
+
+def _hint(key: str, value: Any) -> str:
+    """Return what to give in place of `value`, or "" where it may stay."""
+    kind = _TYPES.get(key)
+    if kind is None:
+        return ""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        return f"Give a value of type {kind.__name__}."
+    if kind is int and value < 1:
+        return "Give 1 or more."
+    most, hint = _MOST.get(key, (value, ""))
+    return hint if kind is int and value > most else ""
+
+
+def _wrong_rates(rates: Mapping[Any, Any]) -> list[checks.CheckMessage]:
+    problems = []
+    for scope, rate in rates.items():
+        if scope not in conf.Settings.API_RATES:
+            known = ", ".join(conf.Settings.API_RATES)
+            problems.append(_problem(f"API_RATES has no scope {scope!r}.", f"Scopes are {known}.", "E002"))
+        elif not throttles.understands(rate):
+            hint = 'Give a rate as "120/min" (s, min, hour or day), or None for no limit.'
+            problems.append(_problem(f"API_RATES[{scope!r}] is {rate!r}.", hint, "E002"))
     return problems
 
 
@@ -96,21 +125,18 @@ def check_product_model(**kwargs: Any) -> list[checks.CheckMessage]:
 def check_catalog(**kwargs: Any) -> list[checks.CheckMessage]:
     """E004-E006: the catalog can't be imported, names unknown models, or finds no image field."""
     try:
-        product = catalog.product_model()
-    except ConfigurationError:
-        return []
-    try:
         shop = catalog.current()
     except ConfigurationError as error:
-        return [_problem(str(error), "Give the dotted path of a visual_search.Catalog.", "E004")]
-    if not isinstance(shop, catalog.Catalog):
-        found = f"CATALOG is {conf.settings.CATALOG!r}, which is no visual_search.Catalog."
-        return [_problem(found, "Subclass visual_search.Catalog.", "E004")]
+        return [_problem(str(error), "Give the dotted path of a subclass of visual_search.Catalog.", "E004")]
     problems = []
     for label, attribute in shop.image_models.items():
         if hint := _image_model_hint(label, attribute):
             message = f"{type(shop).__name__}.image_models names {label!r}: {attribute!r}."
             problems.append(_problem(message, hint, "E005"))
+    try:
+        product = catalog.product_model()
+    except ConfigurationError:
+        return problems  # E003 says so
     if type(shop).images is catalog.Catalog.images and not shop.image_field_names():
         message = f"{product._meta.label} has no ImageField, and {conf.settings.CATALOG} does not say where images are."
         hint = "Write a visual_search.Catalog with image_models and images(), and name it in CATALOG."

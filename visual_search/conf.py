@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ class Settings:
     """Largest photo that a customer may send, in pixels."""
 
     MAX_LIMIT: int = 48
-    """Most results that one API request may ask for."""
+    """Most results that one API request may ask for, up to 100."""
 
     API_RATES: Mapping[str, str] = {"visual_search": "120/min", "visual_search_upload": "20/min"}
     """Throttle rates by scope; REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] wins where it names the scope."""
@@ -63,8 +64,8 @@ class Settings:
     """Days after which `manage.py visual_search prune` deletes recorded searches."""
 
     def __getattribute__(self, name: str) -> Any:
-        chosen = getattr(django_settings, "VISUAL_SEARCH", None) or {}
-        return chosen[name] if name in chosen else object.__getattribute__(self, name)
+        found = chosen()
+        return found[name] if name in found else object.__getattribute__(self, name)
 
 
 settings = Settings()
@@ -76,5 +77,12 @@ def names() -> list[str]:
 
 
 def chosen() -> Mapping[str, Any]:
-    """Return what the project set."""
-    return getattr(django_settings, "VISUAL_SEARCH", None) or {}
+    """Return what the project set; nothing where that is no dict, which check E001 reports."""
+    found = getattr(django_settings, "VISUAL_SEARCH", None)
+    return found if isinstance(found, Mapping) else {}
+
+
+def product_label() -> str:
+    """Return PRODUCT_MODEL where it has the form of a model's label, else "", which check E003 reports."""
+    label = settings.PRODUCT_MODEL
+    return label if isinstance(label, str) and re.fullmatch(r"\w+\.\w+", label) else ""

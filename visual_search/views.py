@@ -11,9 +11,8 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from visual_search import conf, uploads
-from visual_search.api import errors, parameters, throttles
-from visual_search.exceptions import InvalidQuery
+from visual_search import conf
+from visual_search.asking import parameters, problems, throttles, uploads
 from visual_search.insight import events
 from visual_search.retrieval import answers
 from visual_search.retrieval.query import Query
@@ -25,14 +24,21 @@ RESULTS = 24
 @cache_control(private=True, no_cache=True)
 def similar(request: HttpRequest, pk: str) -> HttpResponse:
     """Show what looks like the product with the key `pk`."""
+    if (wait := throttles.SearchThrottle().seconds_to_wait(request)) is not None:
+        return _render(request, "visual_search/problem.html", {}, problem=problems.throttled(wait))
     try:
         product = parameters.product(request, pk)
-    except InvalidQuery as error:
-        raise Http404(str(error)) from error
-    answer = answers.answer(Query(product=product.pk, request=request, limit=RESULTS))
+        answer = answers.answer(Query(product=product.pk, request=request, limit=RESULTS))
+    except Exception as error:
+        found = problems.of(error)
+        if found is None or found.status not in (404, 503):
+            raise
+        if found.status == 404:
+            raise Http404(found.detail) from error
+        return _render(request, "visual_search/problem.html", {}, problem=found)
     search = events.record(answer, product=product.pk, request=request)
     context = {"product": product, "products": answer.products, "state": answer.state, "search": search or ""}
-    return render(request, "visual_search/similar.html", context)
+    return _render(request, "visual_search/similar.html", context)
 
 
 # Checking the CSRF token reads the body, and the upload handler has to be there first: so it is checked further in.
@@ -43,16 +49,13 @@ def photo(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _show_photo(request)
     uploads.install(request)
-    throttle = throttles.UploadThrottle()
-    if not throttle.allow_request(request, None):
-        wait = max(1, round(throttle.wait() or 1))
-        problem = errors.Problem(status=429, code="throttled", detail="", retry_after=wait)
-        return _show_photo(request, problem=problem)
+    if (wait := throttles.UploadThrottle().seconds_to_wait(request)) is not None:
+        return _show_photo(request, problem=problems.throttled(wait))
     try:
         return _search(request)
     except Exception as error:
-        found = errors.of(error)
-        if found is None:
+        found = problems.of(error)
+        if found is None or found.status in (403, 404):
             raise
         return _show_photo(request, problem=found)
 
@@ -64,19 +67,25 @@ def _search(request: HttpRequest) -> HttpResponse:
     return _show_photo(request, products=answer.products, state=answer.state, search=search or "")
 
 
-def _show_photo(request: HttpRequest, *, problem: errors.Problem | None = None, **context: Any) -> HttpResponse:
-    context["max_bytes"] = conf.settings.UPLOAD_MAX_BYTES
-    context["message"] = _message(problem) if problem else ""
-    response = render(request, "visual_search/photo.html", context, status=problem.status if problem else 200)
-    if problem and problem.retry_after is not None:
-        response["Retry-After"] = str(problem.retry_after)
+def _show_photo(request: HttpRequest, *, problem: problems.Problem | None = None, **context: Any) -> HttpResponse:
+    response = _render(request, "visual_search/photo.html", context, problem=problem)
     if request.method == "POST":
         response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _message(problem: errors.Problem) -> str:
-    """Return what a customer is told: what is wrong with the photo, and what to do."""
+def _render(
+    request: HttpRequest, template: str, context: dict[str, Any], *, problem: problems.Problem | None = None
+) -> HttpResponse:
+    context["message"] = _message(problem) if problem else ""
+    response = render(request, template, context, status=problem.status if problem else 200)
+    if problem and problem.retry_after is not None:
+        response["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def _message(problem: problems.Problem) -> str:
+    """Return what a customer is told: what is wrong, and what to do."""
     megabytes = conf.settings.UPLOAD_MAX_BYTES // 2**20
     megapixels = conf.settings.UPLOAD_MAX_PIXELS // 10**6
     known = {
@@ -89,7 +98,7 @@ def _message(problem: errors.Problem) -> str:
         "image_too_small": _("This picture is very small. Please choose one that shows a little more."),
         "image_blank": _("There is nothing to see on this picture. Please choose another one."),
         "image_format": _("We can read JPEG, PNG and WebP pictures. Please save yours as one of these."),
-        "throttled": _("That was a lot of photos in a short time. Please wait a minute, then try again."),
+        "throttled": _("That was a lot in a short time. Please wait a minute, then try again."),
         "encoder_unavailable": _("Search by photo is having a rest. Please try again in a minute."),
         "database_unavailable": _("We can't look into our shelves right now. Please try again in a minute."),
     }

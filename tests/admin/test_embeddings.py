@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -98,6 +99,21 @@ def test_list__is_filtered_and_searched(staff: Callable[..., Client]) -> None:
     assert rows(client, q=file) == [(good.pk, "ready")]
     assert rows(client, q=f"{file} nothing-like-it") == []
     assert rows(client, q="9" * 40) == []
+
+
+def test_pages__survive_a_product_without_a_name(
+    staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    product = factories.product(name="Red mug")
+    factories.embed()
+    monkeypatch.setattr("example_shop.catalogue.visual_search.ShopCatalog.title", lambda self, product: 1 / 0)
+    client = staff("view_productembedding")
+
+    for address in (reverse(LIST), change(ProductEmbedding.objects.get())):
+        page = client.get(address)
+        assert page.status_code == 200
+        assert re.search(rf"\b{product.pk}\b", page.content.decode())
+    assert f"failed for product {product.pk}" in caplog.text
 
 
 def test_list__survives_a_catalog_that_fails(staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from rest_framework.test import APIClient
 
 API = "/api/visual-search/v1"
-NAMES = ("limit", "category", "brand", "price_min", "price_max", "stock_min", "pk", "_connector")
+NAMES = ("limit", "colour", "diversity", "category", "brand", "price_min", "price_max", "stock_min", "pk", "_connector")
 JSON = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=20),
     lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=8), inner, max_size=3),

@@ -57,6 +57,17 @@ def test_clicks__are_not_recorded_for_a_browser_that_declines(
     assert clicked() == []
 
 
+def test_clicks__are_not_recorded_with_the_setting_off(
+    client: APIClient, shop: SimpleNamespace, search: str, settings: Any
+) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "RECORD_EVENTS": False}
+
+    response = client.post(URL, {"search": search, "product": shop.dark.pk}, format="json")
+
+    assert response.status_code == 204
+    assert clicked() == []
+
+
 @pytest.mark.parametrize(
     "change",
     [

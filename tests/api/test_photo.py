@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
+from PIL import Image
 from rest_framework.test import APIClient
 
 from tests import factories, watching
@@ -135,9 +137,36 @@ def test_photo__refuses_a_request_that_it_can_not_read(
     assert set(response.json()) == {"code", "detail"}
 
 
+def test_photo__counts_the_named_parts_only(client: APIClient, shop: SimpleNamespace, photo: Any) -> None:
+    halves = Image.new("RGB", (192, 96))
+    for left, name in ((0, factories.picture("royalblue", "bar")), (96, factories.picture("firebrick"))):
+        halves.paste(Image.open(io.BytesIO(name)), (left, 0))
+    buffer = io.BytesIO()
+    halves.save(buffer, "PNG")
+
+    def first(*regions: str) -> str:
+        return str(names(client.post(URL, {"photo": photo(buffer.getvalue()), "region": list(regions)}))[0])
+
+    assert [first("0,0,0.5,1"), first(" 0.5, 0, 1, 1.0 ")] == ["blue", "dark"]
+    assert first("0.5,0,1,1", "0.5,0,1,1") == "dark"
+
+
+def test_photo__takes_diversity(client: APIClient, shop: SimpleNamespace, photo: Any) -> None:
+    assert names(client.post(URL, {"photo": photo(), "diversity": "1"}))[0] == "red"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "code"),
     [
+        ("region", "0,0,1", "invalid_region"),
+        ("region", "0,0,1,1,1", "invalid_region"),
+        ("region", "0.5,0,0.5,1", "invalid_region"),
+        ("region", "0,1,1,0", "invalid_region"),
+        ("region", "0,0,2,1", "invalid_region"),
+        ("region", "nan,0,1,1", "invalid_region"),
+        ("region", "left", "invalid_region"),
+        ("diversity", "2", "invalid_share"),
+        ("colour", "0.5", "knob_unavailable"),
         ("limit", "none", "invalid_limit"),
         ("price_min", "cheap", "invalid_filter"),
         ("weights", "1", "unknown_parameter"),
@@ -151,6 +180,21 @@ def test_photo__refuses_a_parameter(
         client.post(f"{URL}?{field}={value}", {"photo": photo()}),
     ):
         assert (response.status_code, response.json()["code"]) == (400, code)
+
+
+def test_photo__has_a_few_parts_at_most(client: APIClient, shop: SimpleNamespace, photo: Any) -> None:
+    response = client.post(URL, {"photo": photo(), "region": ["0,0,1,1"] * 5})
+
+    assert (response.status_code, response.json()) == (
+        400,
+        {"code": "invalid_region", "detail": "There are 5 regions; give 4 at most."},
+    )
+
+
+def test_photo__refuses_a_part_of_a_few_pixels(client: APIClient, shop: SimpleNamespace, photo: Any) -> None:
+    response = client.post(URL, {"photo": photo(), "region": "0,0,0.1,0.1"})
+
+    assert (response.status_code, response.json()["code"]) == (422, "image_too_small")
 
 
 def test_photo__is_not_fetched(client: APIClient, shop: SimpleNamespace) -> None:

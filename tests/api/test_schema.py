@@ -37,7 +37,14 @@ def test_schema__describes_every_answer_without_a_warning(paths: Any) -> None:
 def test_schema__names_the_catalogs_filters(paths: Any) -> None:
     names = {each["name"] for each in paths["/api/visual-search/v1/products/{key}/similar/"]["get"]["parameters"]}
 
-    assert names == {"key", "limit", "category", "brand", "price_min", "price_max", "stock_min"}
+    assert names == {"key", "limit", "colour", "diversity", "category", "brand", "price_min", "price_max", "stock_min"}
+
+
+def test_schema__describes_the_regions_of_a_photo(paths: Any) -> None:
+    described = paths["/api/visual-search/v1/search/"]["post"]["parameters"]
+
+    (region,) = [each["schema"] for each in described if each["name"] == "region"]
+    assert region == {"type": "array", "items": {"type": "string"}}
 
 
 def test_schema__is_not_needed() -> None:

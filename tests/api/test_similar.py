@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from django.core.cache.backends.base import BaseCache
 from django.db import OperationalError, connection
+from django.db import models as models_of_django
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.test import APIClient
@@ -14,6 +16,9 @@ from example_shop.catalogue.models import Product
 from tests import factories
 from visual_search import models
 from visual_search.api import views
+from visual_search.asking import parameters
+
+KNOWN = "limit, colour, diversity, category, brand, price_min, price_max, stock_min"
 
 
 def url(key: object) -> str:
@@ -90,7 +95,7 @@ def test_similar__takes_a_constant_number_of_queries(client: APIClient, shop: Si
         taken.append(len(queries))
 
     # The first one also asks Postgres for an estimate, which is kept.
-    assert taken == [14, 13, 13]
+    assert taken[1:] == [7, 7]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +116,98 @@ def test_similar__is_narrowed_by_the_catalogs_filters(
     Product.objects.filter(pk=shop.blue.pk).update(price=30)
 
     assert names(client.get(url(shop.red.pk), parameters)) == found
+
+
+def test_similar__takes_diversity(client: APIClient, shop: SimpleNamespace) -> None:
+    assert names(client.get(url(shop.red.pk), {"limit": 1, "diversity": "0"})) == ["dark"]
+    factories.product(name="twin", pictures=[factories.picture("firebrick")])
+    factories.embed()
+
+    assert set(names(client.get(url(shop.red.pk), {"limit": 2, "diversity": ""}))) == {"dark", "twin"}
+    assert "blue" in names(client.get(url(shop.red.pk), {"limit": 2, "diversity": "0.9"}))
+
+
+def test_similar__knows_no_colour_of_an_index_without_such_a_part(client: APIClient, shop: SimpleNamespace) -> None:
+    response = client.get(url(shop.red.pk), {"colour": "0.5"})
+
+    assert (response.status_code, response.json()["code"]) == (400, "knob_unavailable")
+
+
+def test_similar__leaves_the_shops_own_filter_its_name(
+    client: APIClient, shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("example_shop.catalogue.visual_search.ShopCatalog.filters", {"colour": "colour"})
+    Product.objects.filter(pk=shop.blue.pk).update(colour="0.5")
+
+    assert names(client.get(url(shop.red.pk), {"colour": "0.5"})) == ["blue"]
+
+
+def test_similar__asks_for_the_catalogs_products_once_though_filtered(client: APIClient, shop: SimpleNamespace) -> None:
+    from visual_search.retrieval import gate
+    from visual_search.retrieval.query import Query
+
+    asked = {"brand": ["Anker"], "price_max": ["25"]}
+    found = parameters.filters(RequestFactory().get("/"), asked)
+
+    assert found == {"brand": "Anker", "price__lte": "25"}
+    assert gate.of(Query(product=shop.red.pk, filters=found)).sql.count('FROM "catalogue_product"') == 1
+
+
+def test_similar__filters_by_what_the_catalog_annotates(
+    client: APIClient, shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from example_shop.catalogue.visual_search import ShopCatalog
+
+    shown = Product.objects.annotate(double=models_of_django.F("price") * 2)
+    monkeypatch.setattr(ShopCatalog, "products", lambda self, request=None: shown)
+    monkeypatch.setattr(ShopCatalog, "filters", {"double": "double"})
+
+    assert names(client.get(url(shop.red.pk), {"double": "40"})) == ["dark"]
+
+
+@pytest.mark.parametrize("hook", ["serialize", "images", "title", "url", "thumbnail"])
+def test_similar__shows_a_product_that_the_catalog_can_not_describe(
+    client: APIClient,
+    shop: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    hook: str,
+) -> None:
+    from example_shop.catalogue.visual_search import ShopCatalog
+
+    original = getattr(ShopCatalog, hook)
+
+    def fails(self: ShopCatalog, product: Product) -> Any:
+        return original(self, product) if product.pk != shop.dark.pk else 1 / 0
+
+    monkeypatch.setattr(ShopCatalog, hook, fails)
+
+    dark, blue = client.get(url(shop.red.pk)).json()["results"]
+
+    described = {"id": shop.dark.pk, "title": "dark", "url": f"/products/{shop.dark.pk}/", "price": "20.00"}
+    described |= {"title": str(shop.dark.pk)} if hook == "title" else {}
+    described |= {"url": ""} if hook == "url" else {}
+    assert {name: dark[name] for name in described} == described
+    assert (dark["thumbnail"] == "") == (hook in ("images", "thumbnail"))
+    assert (dark["matched_image"] is None) == (hook == "images")
+    assert blue["title"] == "blue"
+    assert f"failed for product {shop.dark.pk}" in caplog.text
+
+
+def test_similar__is_unavailable_while_the_database_can_not_describe(
+    client: APIClient, shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: object, product: Product) -> str:
+        raise OperationalError("connection lost")
+
+    monkeypatch.setattr("example_shop.catalogue.visual_search.ShopCatalog.title", away)
+
+    assert client.get(url(shop.red.pk)).status_code == 503
+
+
+def test_similar__records_nothing_that_only_asks_for_headers(client: APIClient, shop: SimpleNamespace) -> None:
+    assert client.head(url(shop.red.pk)).status_code == 200
+    assert models.SearchEvent.objects.count() == 0
 
 
 class Flags:
@@ -150,15 +247,25 @@ def test_similar__filters_by_truth_and_by_lists(
         ("limit=1&limit=2", "invalid_limit", "limit is '1, 2'; give one number from 1 to 48."),
         ("limit=%D9%A3", "invalid_limit", "limit is '\u0663'; give one number from 1 to 48."),
         (
-            "colour=red",
+            "color=red",
             "unknown_parameter",
-            "There is no parameter 'colour'; known are limit, category, brand, price_min, price_max, stock_min.",
+            f"There is no parameter 'color'; known are {KNOWN}.",
         ),
         (
             "_connector=OR%201=1",
             "unknown_parameter",
-            "There is no parameter '_connector'; known are limit, category, brand, price_min, price_max, stock_min.",
+            f"There is no parameter '_connector'; known are {KNOWN}.",
         ),
+        (
+            "region=0,0,1,1",
+            "unknown_parameter",
+            f"There is no parameter 'region'; known are {KNOWN}.",
+        ),
+        ("diversity=high", "invalid_share", "diversity is 'high'; give one number from 0 to 1."),
+        ("diversity=1.5", "invalid_share", "diversity is '1.5'; give one number from 0 to 1."),
+        ("diversity=nan", "invalid_share", "diversity is 'nan'; give one number from 0 to 1."),
+        ("diversity=0&diversity=1", "invalid_share", "diversity is '0, 1'; give one number from 0 to 1."),
+        ("colour=-0.1", "invalid_share", "colour is '-0.1'; give one number from 0 to 1."),
         ("price_min=cheap", "invalid_filter", "price_min can't be 'cheap'; give one value of its type."),
         ("stock_min=some", "invalid_filter", "stock_min can't be 'some'; give one value of its type."),
         ("brand=a%00b", "invalid_filter", "brand can't be ['a\\x00b']; give one value of its type."),

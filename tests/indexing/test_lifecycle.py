@@ -108,3 +108,177 @@ def test_progress__of_an_index_half_way() -> None:
     assert progress.outstanding()
     factories.embed()
     assert (progress.of(index).seconds_left, progress.outstanding()) == (0.0, False)
+
+
+def filled() -> Any:
+    """Return a second index, filled and ready beside the live one."""
+    for _ in range(3):
+        factories.product()
+    factories.embed()
+    index = lifecycle.create()
+    factories.embed()
+    index.refresh_from_db()
+    return index
+
+
+def states() -> list[str]:
+    return list(models.SearchIndex.objects.order_by("id").values_list("state", flat=True))
+
+
+def queued(index: models.SearchIndex) -> int:
+    return models.QueuedProduct.objects.filter(index=index).count()
+
+
+def test_create__queues_the_whole_catalogue_at_bulk_priority() -> None:
+    products = [factories.product() for _ in range(3)]
+
+    index = lifecycle.create(["tiny", {"name": "tiny"}])
+
+    assert (index.state, index.encoders, index.fitted_on) == ("building", ["tiny", {"name": "tiny"}], None)
+    assert set(index.queue.values_list("product_id", "priority")) == {(product.pk, 10) for product in products}
+
+
+def test_fill__queues_again_and_embeds_nothing_twice() -> None:
+    index = filled()
+    before = list(index.embeddings.order_by("pk").values_list("pk", "updated_at"))
+
+    assert lifecycle.fill(index) == 3
+    factories.embed()
+
+    assert list(index.embeddings.order_by("pk").values_list("pk", "updated_at")) == before
+    assert queued(index) == 0
+
+
+def test_build__of_an_index_that_is_not_filled() -> None:
+    factories.product()
+    index = lifecycle.create()
+
+    with pytest.raises(exceptions.IndexStateError, match="is not filled yet: 1 products are queued") as caught:
+        lifecycle.build(index)
+    assert caught.value.code == "index_state"
+
+
+def test_build__makes_a_filled_index_ready() -> None:
+    index = filled()
+    hnsw.drop(index.pk)
+    models.SearchIndex.objects.filter(pk=index.pk).update(state="building")
+    index.refresh_from_db()
+
+    lifecycle.build(index)
+
+    assert (index.state, hnsw.valid(index.pk), index.evaluation["coverage"]) == ("ready", True, 1.0)
+    assert states() == ["live", "ready"]
+
+
+def test_first_index__a_process_that_dies_before_it_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.product()
+
+    def dies(*arguments: Any, **options: Any) -> Any:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "activate", dies)
+        with pytest.raises(SystemExit):
+            factories.embed()
+    assert states() == ["building"]
+
+    factories.embed()
+
+    assert states() == ["live"]
+
+
+def test_activate__refuses_what_does_not_pass_the_gate() -> None:
+    index = filled()
+    lifecycle.fill(index)
+
+    with pytest.raises(exceptions.IndexStateError, match=r"does not pass the gate\. 0\.00% of") as caught:
+        lifecycle.activate(index)
+    assert (caught.value.code, states()) == ("gate", ["live", "ready"])
+
+    lifecycle.activate(index, force=True)
+    assert states() == ["previous", "live"]
+
+
+def test_rollback__there_and_back() -> None:
+    second = filled()
+    first = models.SearchIndex.objects.live()
+    assert lifecycle.activate(second) == first
+
+    assert lifecycle.rollback() == first
+    assert states() == ["live", "previous"]
+    assert lifecycle.rollback() == second
+    assert states() == ["previous", "live"]
+
+
+def test_rollback__is_never_stale() -> None:
+    second = filled()
+    lifecycle.activate(second)
+    late = factories.product()
+    factories.embed()
+
+    live = lifecycle.rollback()
+
+    assert live.embeddings.filter(product=late, state="ready").exists()
+
+
+def test_rollback__with_nothing_to_go_back_to() -> None:
+    factories.product()
+    factories.embed()
+
+    with pytest.raises(exceptions.IndexStateError, match="no previous index"):
+        lifecycle.rollback()
+
+
+def test_cancel__keeps_what_is_embedded_for_resume() -> None:
+    products = [factories.product() for _ in range(3)]
+    factories.embed()
+    index = lifecycle.create()
+    models.QueuedProduct.objects.filter(index=index, product=products[0]).delete()
+    assert queued(index) == 2
+
+    lifecycle.cancel(index)
+
+    assert (states(), queued(index)) == (["live", "retired"], 0)
+    factories.product()
+    factories.embed()
+    assert not index.embeddings.exists()
+    assert lifecycle.resume(index) == 4
+    factories.embed()
+    assert states() == ["live", "ready"]
+    assert index.embeddings.count() == 4
+
+
+@pytest.mark.parametrize("step", [lifecycle.cancel, lifecycle.resume, lifecycle.retire])
+def test_step__refuses_the_live_index(step: Any) -> None:
+    factories.product()
+    index: Any = factories.embed()
+
+    with pytest.raises(exceptions.IndexStateError, match="is live; this is for one that is"):
+        step(index)
+    assert states() == ["live"]
+
+
+def test_retire__drops_the_hnsw_index_and_deletes_the_rows() -> None:
+    index = filled()
+    lifecycle.fill(index)
+
+    lifecycle.retire(index)
+
+    assert (index.state, hnsw.valid(index.pk), queued(index)) == ("retired", False, 0)
+    assert not index.embeddings.exists()
+    live: Any = models.SearchIndex.objects.live()
+    assert live.embeddings.count() == 3
+    lifecycle.retire(index)
+    with pytest.raises(exceptions.IndexStateError, match="is retired"):
+        lifecycle.fill(index)
+
+
+def test_retired__can_be_built_again() -> None:
+    index = filled()
+    lifecycle.retire(index)
+
+    assert lifecycle.resume(index) == 3
+    factories.embed()
+
+    index.refresh_from_db()
+    assert (index.state, index.embeddings.count()) == ("ready", 3)

@@ -107,3 +107,24 @@ def test_worker__tries_suspects_alone() -> None:
     batches = [[claim.product for claim in batch] for batch in worker._batches(claims)]
 
     assert batches == [[0, 2], [1], [3]]
+
+
+@pytest.mark.usefixtures("index")
+def test_claim__one_suspect_at_a_time() -> None:
+    keys = queued(5)
+    assert len(queue.claim(3)) == 3  # and then the process dies
+    models.QueuedProduct.objects.filter(attempts=1).update(lease_until="2000-01-01T00:00Z")
+
+    claims = queue.claim(10)
+
+    assert sorted(claim.attempts for claim in claims) == [1, 1, 2], "the two that are new, and one suspect"
+    assert {claim.product for claim in claims} <= set(keys)
+    assert [claim.attempts for claim in queue.claim(10)] == [2]
+
+
+@pytest.mark.usefixtures("index")
+def test_claim__what_was_put_off_is_no_suspect() -> None:
+    queued(3)
+    queue.release(queue.claim(10), seconds=0)
+
+    assert [claim.attempts for claim in queue.claim(10)] == [2, 2, 2]

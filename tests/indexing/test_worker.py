@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from django.db import connection
 
 from tests import factories
-from visual_search import catalog, models
+from visual_search import catalog, exceptions, models
 from visual_search.encoders import registry
 from visual_search.indexing import changes, lifecycle, worker
 
@@ -169,8 +169,6 @@ def test_worker__a_save_while_it_embeds_wins(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_worker__an_index_for_other_weights_is_not_filled() -> None:
-    from visual_search import exceptions
-
     product = factories.product()
     index = factories.embed()
     models.SearchIndex.objects.filter(pk=index.pk).update(fingerprint="0" * 64)
@@ -199,3 +197,57 @@ def test_worker__fills_a_second_index_beside_the_live_one() -> None:
     assert lifecycle.activate(second) == first
     first.refresh_from_db()
     assert (models.SearchIndex.objects.live(), first.state) == (second, "previous")
+
+
+def test_worker__an_index_whose_encoder_is_missing_stops_no_other() -> None:
+    factories.product()
+    live: Any = factories.embed()
+    lifecycle.create(["tests.faults.encoders.Missing"])
+    product = factories.product()
+
+    with pytest.raises(exceptions.EncoderError, match="has no 'Missing'"):
+        factories.embed()
+
+    assert live.embeddings.filter(product=product, state="ready").exists()
+
+
+def test_worker__a_former_index_with_other_weights_stops_no_other() -> None:
+    factories.product()
+    former: Any = factories.embed()
+    live = lifecycle.create()
+    factories.embed()
+    lifecycle.activate(live)
+    models.SearchIndex.objects.filter(pk=former.pk).update(fingerprint="0" * 64)
+    product = factories.product()
+
+    factories.embed()
+
+    assert live.embeddings.filter(product=product, state="ready").exists()
+    left = models.QueuedProduct.objects.get()
+    assert (left.index_id, left.attempts, left.lease_token) == (former.pk, 0, None)
+
+
+def test_worker__a_stop_ends_it_after_the_batch() -> None:
+    for _ in range(3):
+        factories.product()
+    assert worker.run(seconds=60, stopped=lambda: True)
+    assert not models.ProductEmbedding.objects.exists()
+
+
+def test_worker__a_stop_in_a_batch_gives_the_lease_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.product()
+    factories.embed()
+    product = factories.product()
+
+    def stop(*arguments: Any) -> Any:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.load("tiny"), "encode", stop)
+        with pytest.raises(SystemExit):
+            worker.step()
+
+    left = models.QueuedProduct.objects.get(product=product)
+    assert (left.attempts, left.lease_token) == (0, None)
+    factories.embed()
+    assert not models.QueuedProduct.objects.exists()

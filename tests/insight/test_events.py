@@ -64,6 +64,20 @@ def test_record__is_switched_off(settings: Any) -> None:
     assert models.SearchEvent.objects.count() == 0
 
 
+def test_record__writes_nothing_of_a_request_for_headers() -> None:
+    assert events.record(answer(), request=RequestFactory().head("/")) is None
+    assert models.SearchEvent.objects.count() == 0
+
+
+def test_click__is_switched_off(settings: Any) -> None:
+    product = factories.product()
+    search = events.record(answer(product))
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "RECORD_EVENTS": False}
+
+    assert events.click(search, product.pk) is False
+    assert models.ResultEvent.objects.get().clicked_at is None
+
+
 @pytest.mark.parametrize(
     ("headers", "recorded"),
     [({}, 1), ({"Sec-GPC": "0", "DNT": "0"}, 1), ({"Sec-GPC": "1"}, 0), ({"DNT": "1"}, 0), ({"DNT": "unspecified"}, 1)],

@@ -55,7 +55,7 @@ def shown(request: HttpRequest, keys: Iterable[Any], *, site: AdminSite) -> dict
         address = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
     return {
         key: Shown(
-            title=shop.title(found[key]),
+            title=catalog.said(shop.title, found[key], otherwise=str(key)),
             address=reverse(address, args=[key], current_app=site.name) if address else "",
             images=_images(shop, found[key]),
         )

@@ -22,7 +22,10 @@ _COMMON = {
     429: "`throttled`: too many requests; wait for Retry-After seconds.",
     503: "`database_unavailable`: try again after Retry-After seconds.",
 }
-_ASKED = "`invalid_limit`, `unknown_parameter` or `invalid_filter`: says what is allowed."
+_ASKED = (
+    "`invalid_limit`, `invalid_share`, `invalid_filter`, `unknown_parameter` or `knob_unavailable`: "
+    "says what is allowed."
+)
 
 
 def similar(view: F) -> F:
@@ -31,7 +34,7 @@ def similar(view: F) -> F:
         view,
         operation_id="visual_search_similar",
         summary="Products that look like a product",
-        parameters=_parameters(key=True),
+        parameters=_parameters("key"),
         responses={
             200: serializers.VisualSearchAnswer,
             400: _ASKED,
@@ -48,7 +51,7 @@ def photo(view: F) -> F:
         operation_id="visual_search_photo",
         summary="Products that look like a photo",
         description="The photo is looked at in memory and never stored. Limit and filters may be form fields too.",
-        parameters=_parameters(),
+        parameters=_parameters("region"),
         request={
             "multipart/form-data": {
                 "type": "object",
@@ -58,7 +61,7 @@ def photo(view: F) -> F:
         },
         responses={
             200: serializers.VisualSearchAnswer,
-            400: f"`photo_missing`, `photo_not_single`, `parse_error`, or {_ASKED}",
+            400: f"`photo_missing`, `photo_not_single`, `invalid_region`, `parse_error`, or {_ASKED}",
             413: "`image_too_large`: the photo's file; `request_too_large`: the rest of the request.",
             415: "`unsupported_media_type`: send multipart/form-data; `image_format`: send JPEG, PNG or WebP.",
             422: "The photo can't be used; `code` says why: `image_unreadable`, `image_empty`, `image_too_many_pixels`,"
@@ -101,17 +104,26 @@ def _describe(view: F, *, responses: Mapping[int, Any], **described: Any) -> F:
     return utils.extend_schema(tags=[TAG], **described)(view)
 
 
-def _parameters(*, key: bool = False) -> list[Any]:
+def _parameters(own: str) -> list[Any]:
+    """Return what both searches take, and `own`, which only one of them does."""
     if utils is None:
         return []
-    described = [utils.OpenApiParameter("limit", int, description=f"1 to {conf.settings.MAX_LIMIT}.", default=12)]
+    shares = {
+        "colour": "Share of colour in what counts as near, 0 to 1, where the index has a colour part.",
+        "diversity": "0 to 1: trades nearness for difference among the results.",
+    }
     try:
         filters = catalog.current().filters
     except ConfigurationError:
         filters = {}  # the checks say so
+    described = [utils.OpenApiParameter("limit", int, description=f"1 to {conf.settings.MAX_LIMIT}.", default=12)]
+    described += [utils.OpenApiParameter(n, float, description=d) for n, d in shares.items() if n not in filters]
     described += [utils.OpenApiParameter(name, str, description="Narrows the results.") for name in filters]
-    if key:
+    if own == "key":
         described.append(
-            utils.OpenApiParameter("key", str, utils.OpenApiParameter.PATH, description="The product's key.")
+            utils.OpenApiParameter(own, str, utils.OpenApiParameter.PATH, description="The product's key.")
         )
+    elif own not in filters:
+        meaning = "left,top,right,bottom of a part of the photo that counts, 0 to 1; up to four of them."
+        described.append(utils.OpenApiParameter(own, str, description=meaning, many=True))
     return described

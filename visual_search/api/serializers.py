@@ -84,13 +84,27 @@ def answer(found: answers.Answer, search: uuid.UUID | None) -> dict[str, Any]:
         "search": None if search is None else str(search),
         "results": [
             {
-                **shop.serialize(product),
+                **(catalog.said(shop.serialize, product, otherwise={}) or _by_its_key(shop, product)),
                 "rank": rank,
                 "similarity": round(float(product.similarity), 4),
                 "matched_image": _image(product.matched_image),
             }
             for rank, product in enumerate(found.products, start=1)
         ],
+    }
+
+
+def _by_its_key(shop: catalog.Catalog, product: Any) -> dict[str, Any]:
+    """Return what can be said of a product that `Catalog.serialize` fails for."""
+    price = catalog.said(shop.price, product, otherwise=None)
+    return {
+        "id": product.pk if isinstance(product.pk, int) else str(product.pk),
+        "title": catalog.said(shop.title, product, otherwise=str(product.pk)),
+        "url": catalog.said(shop.url, product, otherwise=""),
+        "price": None if price is None else str(price),
+        "brand": catalog.said(shop.brand, product, otherwise=""),
+        "category": catalog.said(shop.category, product, otherwise=""),
+        "thumbnail": catalog.said(shop.thumbnail, product, otherwise=""),
     }
 
 

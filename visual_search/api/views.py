@@ -16,12 +16,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from visual_search import conf, uploads
-from visual_search.api import errors, parameters, schema, serializers, throttles
+from visual_search import catalog, conf
+from visual_search.api import errors, schema, serializers
+from visual_search.asking import parameters, throttles, uploads
 from visual_search.exceptions import InvalidQuery
 from visual_search.insight import events
 from visual_search.retrieval import answers
-from visual_search.retrieval.query import Query
+from visual_search.retrieval.query import Query, Term
 
 
 class AlwaysJSON(BaseContentNegotiation):
@@ -75,16 +76,23 @@ class SearchView(APIView):
 
     def find(self, request: Request, asked: dict[str, list[str]], **target: Any) -> answers.Answer:
         """Answer for the product or photo of `target`, among what the parameters `asked` leave."""
-        narrowed = parameters.narrowed(request, asked)
-        query = Query(queryset=narrowed, request=request, limit=parameters.limit(asked), **target)
-        if narrowed is None:
+        filters = parameters.filters(request, asked)
+        query = Query(
+            filters=filters,
+            request=request,
+            limit=parameters.limit(asked),
+            colour=parameters.share(asked, "colour"),
+            diversity=parameters.share(asked, "diversity") or 0.0,
+            **target,
+        )
+        if not filters:
             return answers.answer(query)
         try:
             # A value may be refused by Postgres alone: the savepoint keeps that from the rest of the request.
             with transaction.atomic(conf.settings.DATABASE):
                 return answers.answer(query)
         except DataError as error:
-            names = ", ".join(name for name in asked if name != parameters.LIMIT)
+            names = ", ".join(name for name in asked if name in catalog.current().filters)
             raise InvalidQuery(f"A value of {names} is out of range.", code="invalid_filter") from error
 
 
@@ -118,8 +126,9 @@ class Photo(SearchView):
     def post(self, request: Request) -> Response:
         """Answer with products like the photo that is sent."""
         photo = uploads.photo(request.FILES)
-        asked = parameters.only_known(request.query_params, request.POST, also=("csrfmiddlewaretoken",))
-        answer = self.find(request, asked, photo=photo)
+        asked = parameters.only_known(request.query_params, request.POST, of_photo=True, also=("csrfmiddlewaretoken",))
+        terms = tuple(Term(photo=photo, region=region) for region in parameters.regions(asked))
+        answer = self.find(request, asked, terms=terms or (Term(photo=photo),))
         search = events.record(answer, request=request)
         return Response(serializers.answer(answer, search), headers={"Cache-Control": "private, no-store"})
 
@@ -136,6 +145,6 @@ class Clicks(SearchView):
         """Record that a product was opened from the results of a search."""
         if not isinstance(request.data, dict):
             raise rest_exceptions.ParseError('Send a JSON object: {"search": ..., "product": ...}.')
-        if not events.declined(request) and not events.click(request.data.get("search"), request.data.get("product")):
+        if events.wanted(request) and not events.click(request.data.get("search"), request.data.get("product")):
             raise InvalidQuery("No such search showed this product.", code="event_unknown")
         return Response(status=204)

@@ -10,6 +10,9 @@ from typing import Any
 from visual_search import exceptions
 from visual_search.images import limits as bounds
 
+_CHUNK = 2**18
+"""Bytes asked for at once: a file object reserves as many, and 64 MB of them cost as much as the SHA-256."""
+
 
 def read(file: Any, *, limits: bounds.Limits = bounds.UPLOAD) -> bytes:
     """
@@ -62,7 +65,7 @@ def _read(file: Any, size: int) -> bytes:
 def _fill(file: Any, size: int) -> bytes:
     # One read() may return less than it was asked for (sockets, some storages).
     chunks, missing = [], size
-    while missing and (chunk := file.read(missing)):
+    while missing and (chunk := file.read(min(missing, _CHUNK))):
         chunks.append(chunk)
         missing -= len(chunk)
     return b"".join(chunks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,9 +23,13 @@ class WorkerDied(VisualSearchError):
 
 @dataclass(slots=True)
 class Outcome:
-    """The rows of some products; those `unfinished` at the deadline, and those `put_off` by a storage that failed."""
+    """The rows of some products; those `unfinished` at the deadline, and those `put_off` by a storage that failed.
+
+    Of `untouched` products the same rows are stored already, and no others.
+    """
 
     rows: list[rows.Row] = field(default_factory=list)
+    untouched: set[Any] = field(default_factory=set)
     unfinished: set[Any] = field(default_factory=set)
     put_off: set[Any] = field(default_factory=set)
 
@@ -60,6 +64,7 @@ def run(
     stream = _Stream(index, keys, forced=forced, hopeless=hopeless or {}, deadline=deadline)
     for features in encoding.encode(encoder, stream.to_encode()):
         stream.encoded(features)
+    stream.outcome.untouched = stream.untouched()
     return stream.outcome
 
 
@@ -78,7 +83,8 @@ class _Stream:
         self.outcome = Outcome()
         self._hopeless, self._deadline = hopeless, deadline
         self._products = list(pictures.load(keys).values())
-        self._known = _known(index, [key for key in keys if key not in forced])
+        self._stored = _stored(index, [key for key in keys if key not in forced])
+        self._same: Counter[Any] = Counter()
         self._sampled = fit.sampled(index, keys)
         self._transforms = arrays.transforms(index.pk)
         self._waiting: deque[pictures.Picture] = deque()
@@ -90,8 +96,9 @@ class _Stream:
                 if isinstance(picture.error, pictures.StorageFailed):
                     self.outcome.put_off.add(picture.product)
                 self._failed(picture, picture.error)
-            elif self._known.get((picture.product, picture.key)) == picture.sha256:
+            elif (stored := self._stored[picture.product].get(picture.key)) and stored[0] == picture.sha256:
                 self.outcome.rows.append(_row(picture, rows.UNCHANGED))
+                self._same[picture.product] += stored[1:] == (picture.position, picture.name, picture.size)
             elif (features := self._sampled.get(picture.sha256)) is not None:
                 self._ready(picture, features)
             else:
@@ -106,6 +113,11 @@ class _Stream:
             self._failed(picture, features)
         else:
             self._ready(picture, features)
+
+    def untouched(self) -> set[Any]:
+        """Return the products whose rows, once all are settled, are those that are stored."""
+        settled = Counter(row.product for row in self.outcome.rows)
+        return {key for key, same in self._same.items() if same == settled[key] == len(self._stored[key])}
 
     def _listed(self) -> Iterator[pictures.Picture]:
         for number, product in enumerate(self._products):
@@ -145,9 +157,11 @@ def _row(picture: pictures.Picture, state: str) -> rows.Row:
     )
 
 
-def _known(index: SearchIndex, keys: Sequence[Any]) -> dict[tuple[Any, str], str]:
-    """Return the SHA-256 of the bytes that each ready row was computed from."""
-    ready = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(
-        index=index, product_id__in=keys, state=ProductEmbedding.State.READY
-    )
-    return {(row[0], row[1]): row[2] for row in ready.values_list("product_id", "image_key", "source_sha256")}
+def _stored(index: SearchIndex, keys: Sequence[Any]) -> defaultdict[Any, dict[str, tuple[Any, ...]]]:
+    """Return SHA-256 ("" unless ready), position, name and size of each row, by product and image key."""
+    found: defaultdict[Any, dict[str, tuple[Any, ...]]] = defaultdict(dict)
+    stored = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index, product_id__in=keys)
+    fields = ("product_id", "image_key", "state", "source_sha256", "position", "source_name", "source_size")
+    for product, key, state, sha256, *others in stored.values_list(*fields):
+        found[product][key] = (sha256 if state == ProductEmbedding.State.READY else "", *others)
+    return found

@@ -13,7 +13,7 @@ from django.db.models import F, Sum
 
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
-from visual_search.indexing import encoding, locks, pictures, queue
+from visual_search.indexing import encoding, locks, memory, pictures, queue
 from visual_search.models import FitSample, IndexArrays, QueuedProduct, SearchIndex
 
 PICTURES = 5_000
@@ -39,6 +39,7 @@ def run(deadline: float) -> bool:
             if not alone:
                 return False
             _sample_counted(index, encoder, keys)
+        memory.trim()
         if _count(index) >= PICTURES:
             break
         if time.monotonic() >= deadline:

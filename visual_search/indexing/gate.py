@@ -19,6 +19,9 @@ LARGEST_LOSS = 0.01
 LEAST_PAIRS = 30
 """Pictures with a sibling below which a difference of quality is chance."""
 
+SAME = 1e-6
+"""Distances that differ by less are the same."""
+
 SAMPLES = 200
 NEIGHBOURS = 10
 RESAMPLES = 1_000
@@ -90,9 +93,11 @@ def _recall(index: SearchIndex, *, samples: int, deadline: float) -> tuple[float
     for key in _sample(index, samples):
         if asked and time.monotonic() >= deadline:
             break
-        found = set(_nearest(index, key, exact=False))
+        found = _nearest(index, key, exact=False)
         right = _nearest(index, key, exact=True)
-        hits, total, asked = hits + len(found.intersection(right)), total + len(right), asked + 1
+        # By distance: where pictures are the same, others than the exact search names are right answers too.
+        hits += sum(distance <= right[-1] + SAME for distance in found)
+        total, asked = total + len(right), asked + 1
     return (hits / total if total else None), asked
 
 
@@ -106,16 +111,16 @@ def _sample(index: SearchIndex, samples: int) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _nearest(index: SearchIndex, key: int, *, exact: bool) -> list[int]:
+def _nearest(index: SearchIndex, key: int, *, exact: bool) -> list[float]:
+    """Return the distances of the nearest pictures to that of row `key`, itself among them."""
     distance = (
         f"embedding::halfvec({index.dimensions}) {hnsw.operator(index)}"
         f" (SELECT embedding::halfvec({index.dimensions}) FROM {_TABLE} WHERE id = %s)"
     )
-    # A few more than are compared: pictures at the same distance as the last one are all right answers.
     rows = _run(
-        f"SELECT id FROM {_TABLE} WHERE index_id = {index.pk:d} AND state = 'ready'"
+        f"SELECT {distance} FROM {_TABLE} WHERE index_id = {index.pk:d} AND state = 'ready'"
         f" ORDER BY ({distance}){' + 0' if exact else ''} LIMIT {NEIGHBOURS}",
-        [key],
+        [key, key],
     )
     return [row[0] for row in rows]
 

@@ -32,17 +32,23 @@ class Readers:
     ) -> Iterator[Result | Exception]:
         """Yield `function(item)` for each of `items`, in order, or what it raised; at most `ahead` of them wait.
 
-        A call that takes longer than `seconds` yields a TimeoutError.
+        A call that takes longer than `seconds` yields a TimeoutError; where as many in a row did as there are threads,
+        the storage is away, and whatever has not come yet does so too: a worker must not wait for hours.
         """
+        hung = 0
         waiting: deque[_Call[Item, Result]] = deque()
         for item in items:
             call = _Call[Item, Result](function, item)
             waiting.append(call)
             self._submit(call)
             if len(waiting) > ahead:
-                yield self._result(waiting.popleft())
+                outcome = self._result(waiting.popleft(), patient=hung < self.threads)
+                hung = hung + 1 if isinstance(outcome, TimeoutError) else 0
+                yield outcome
         while waiting:
-            yield self._result(waiting.popleft())
+            outcome = self._result(waiting.popleft(), patient=hung < self.threads)
+            hung = hung + 1 if isinstance(outcome, TimeoutError) else 0
+            yield outcome
 
     def _submit(self, call: _Call[Any, Any]) -> None:
         self._calls.put(call)
@@ -53,7 +59,12 @@ class Readers:
     def _start(self) -> None:
         threading.Thread(target=_work, args=(self._calls,), name="visual-search-read", daemon=True).start()
 
-    def _result(self, call: _Call[Any, Any]) -> Any:
+    def _result(self, call: _Call[Any, Any], *, patient: bool) -> Any:
+        if not patient and not call.done.is_set():
+            call.lost = True
+            if call.started is not None:
+                self._start()
+            return TimeoutError("The storage does not answer.")
         # Its time begins when a thread takes it up; until then the ones before it are on trial.
         while not call.done.wait(self.seconds if call.started is None else call.left(self.seconds)):
             if call.started is not None and call.left(self.seconds) <= 0:
@@ -84,6 +95,8 @@ class _Call(Generic[Item, Result]):
 def _work(calls: queue.SimpleQueue[_Call[Any, Any]]) -> None:
     while True:
         call = calls.get()
+        if call.lost:
+            continue
         call.started = time.monotonic()
         try:
             call.outcome = call.function(call.item)

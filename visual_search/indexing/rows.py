@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +41,13 @@ class Row:
     embedding: np.ndarray[Any, Any] | None = None
 
 
-def write(index: int, products: Sequence[Any], rows: Sequence[Row]) -> None:
+def write(index: int, products: Collection[Any], rows: Sequence[Row]) -> None:
     """Make `rows` all that `index` says about `products`, in the caller's transaction.
 
     A picture that has no row here is forgotten; an `UNCHANGED` one keeps its vector.
     """
+    if not products and not rows:
+        return
     connection = connections[conf.settings.DATABASE]
     table = ProductEmbedding._meta.db_table
     columns = ", ".join(_COLUMNS)
@@ -55,7 +57,8 @@ def write(index: int, products: Sequence[Any], rows: Sequence[Row]) -> None:
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {_STAGE} ON COMMIT DELETE ROWS"
             f" AS SELECT {columns} FROM {table} WITH NO DATA"
         )
-        cursor.execute(f"TRUNCATE {_STAGE}")
+        # It is empty, unless this transaction wrote before; a TRUNCATE would make new files all the same.
+        cursor.execute(f"DELETE FROM {_STAGE}")
         _copy(connection, index, rows)
         cursor.execute(
             f"""
@@ -87,7 +90,8 @@ def write(index: int, products: Sequence[Any], rows: Sequence[Row]) -> None:
 
 def _copy(connection: Any, index: int, rows: Sequence[Row]) -> None:
     raw = connection.connection
-    register_vector(raw)
+    if raw.adapters.types.get("halfvec") is None:
+        register_vector(raw)  # four queries
     with raw.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {_STAGE} LIMIT 0")
         types = [column.type_code for column in cursor.description]

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from visual_search import conf
 from visual_search.exceptions import EncoderError, VisualSearchError
-from visual_search.indexing import changes, embedding, encoding, fit, leases, lifecycle, queue, rows
+from visual_search.indexing import changes, embedding, encoding, fit, leases, lifecycle, memory, queue, rows
 from visual_search.models import SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
@@ -59,6 +59,8 @@ def step(deadline: float = float("inf")) -> bool:
     claims = queue.claim(_claimed_at_once)
     started = time.monotonic()
     finished = _attempt_all(claims, deadline, failures)
+    if claims:
+        memory.trim()
     if len(claims) == _claimed_at_once:
         _claimed_at_once = _adapted(_claimed_at_once, time.monotonic() - started)
     progressed = bool(finished) or lifecycle.advance(deadline)
@@ -173,9 +175,10 @@ def _finish(index: SearchIndex, claims: list[queue.Claim], outcome: embedding.Ou
         with transaction.atomic(conf.settings.DATABASE):
             if won := queue.won(claims):
                 whole = won - outcome.unfinished
-                rows.write(index.pk, list(whole), [row for row in outcome.rows if row.product in won])
+                touched = won - outcome.untouched
+                rows.write(index.pk, whole & touched, [row for row in outcome.rows if row.product in touched])
                 queue.remove(claims, whole)
                 left = won & outcome.unfinished
                 queue.release([claim for claim in claims if claim.product in left], seconds=0, counted=False)
-        claims = queue.held(claims)
+        claims = queue.held(claims) if len(won) < len(claims) else []
     queue.release(claims, seconds=1, counted=False)

@@ -26,10 +26,10 @@ PRUNED_AT_ONCE = 1_000
 def record(answer: answers.Answer, *, product: Any = None, request: HttpRequest | None = None) -> uuid.UUID | None:
     """Record `answer` and what it showed; return the key of the search, or None where nothing was recorded.
 
-    `product` is the key of the product that similar ones were asked for. Nothing is recorded where RECORD_EVENTS is off
-    or the browser asks not to be tracked, and an event that can't be written is logged, never an error.
+    `product` is the key of the product that similar ones were asked for. Nothing is recorded where it isn't `wanted`,
+    nor of a HEAD request, which shows nothing. An event that can't be written is logged, never an error.
     """
-    if not conf.settings.RECORD_EVENTS or declined(request):
+    if not wanted(request) or (request is not None and request.method == "HEAD"):
         return None
     database = conf.settings.DATABASE
     search = SearchEvent(
@@ -57,8 +57,11 @@ def record(answer: answers.Answer, *, product: Any = None, request: HttpRequest 
 def click(search: Any, product: Any) -> bool:
     """Record that `product` was opened from the results of `search`; return whether it had been shown there.
 
-    Any values may be given, malformed ones were never shown. Only the first click counts.
+    Any values may be given, malformed ones were never shown. Only the first click counts, and with RECORD_EVENTS off
+    none does.
     """
+    if not conf.settings.RECORD_EVENTS:
+        return False
     database = conf.settings.DATABASE
     try:
         shown = ResultEvent.objects.using(database).filter(
@@ -71,9 +74,13 @@ def click(search: Any, product: Any) -> bool:
         return False
 
 
-def declined(request: HttpRequest | None) -> bool:
-    """Return whether the browser asks not to be tracked: Global Privacy Control, or the older Do Not Track."""
-    return request is not None and "1" in (request.headers.get("Sec-GPC"), request.headers.get("DNT"))
+def wanted(request: HttpRequest | None) -> bool:
+    """Return whether events may be recorded: RECORD_EVENTS is on, and the browser doesn't ask not to be tracked.
+
+    It does so by Global Privacy Control, or by the older Do Not Track.
+    """
+    declined = request is not None and "1" in (request.headers.get("Sec-GPC"), request.headers.get("DNT"))
+    return bool(conf.settings.RECORD_EVENTS) and not declined
 
 
 def prune(days: int | None = None) -> int:

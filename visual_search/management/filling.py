@@ -16,11 +16,12 @@ def until_empty(stream: Any, index: SearchIndex) -> progress.Progress:
     while True:
         busy = worker.run(seconds=0.5)
         state = progress.of(index)
-        line.show(state, hnsw.progress(index.pk) if not state.queued else None)
+        building = hnsw.progress(index.pk) if not state.queued else None
+        line.show(lines.describe(state, building), share=state.fraction)
         if not busy:
             # What is left is in another worker's hands, or waits to be tried again.
             if not progress.outstanding():
                 break
             time.sleep(0.2)
-    line.finish(state)
+    line.close(lines.describe(state))
     return state

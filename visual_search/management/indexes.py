@@ -19,16 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     create = commands.add_parser("create", help="Create an index beside the live one, and queue every product for it.")
     create.add_argument("--encoder", action="append", help="Name of an encoder; may be repeated (default: ENCODERS).")
-    for name, help_text in {
-        "fill": "Embed what the index misses, in this process, until its queue is empty.",
-        "build": "Build the HNSW index of a filled index.",
-        "evaluate": "Measure an index against the gate.",
-        "activate": "Make an index the one that answers; a new one has to pass the gate.",
-        "retire": "Give an index up and delete its vectors.",
-        "cancel": "Stop building an index; what it has is kept.",
-        "resume": "Go on building a cancelled or retired index.",
-        "reindex": "Build the HNSW index anew beside the old one, without blocking anybody.",
-    }.items():
+    for name, (_, help_text) in STEPS.items():
         step = commands.add_parser(name, help=help_text)
         step.add_argument("index", type=int, help="Number of the index, as `status` shows it.")
         if name == "activate":
@@ -41,17 +32,8 @@ def handle(command: Any, *, step: str, index: int | None = None, **options: Any)
     if index is None:
         {"create": _create, "rollback": _rollback}[step](command, **options)
         return
-    steps: dict[str, Callable[..., None]] = {
-        "fill": _fill,
-        "build": _build,
-        "evaluate": _evaluate,
-        "activate": _activate,
-        "retire": _retire,
-        "cancel": _cancel,
-        "resume": _resume,
-        "reindex": _reindex,
-    }
-    steps[step](command, find(index), **options)
+    run, _ = STEPS[step]
+    run(command, find(index), **options)
 
 
 def find(key: int) -> SearchIndex:
@@ -129,3 +111,16 @@ def _reindex(command: Any, index: SearchIndex, **options: Any) -> None:
     hnsw.rebuild(index.pk)
     after = hnsw.health(index.pk)
     command.stdout.write(f"The HNSW index of {index} is new: {before.size >> 10} kB before, {after.size >> 10} kB now.")
+
+
+STEPS: dict[str, tuple[Callable[..., None], str]] = {
+    "fill": (_fill, "Embed what the index misses, in this process, until its queue is empty."),
+    "build": (_build, "Build the HNSW index of a filled index."),
+    "evaluate": (_evaluate, "Measure an index against the gate."),
+    "activate": (_activate, "Make an index the one that answers; a new one has to pass the gate."),
+    "retire": (_retire, "Give an index up and delete its vectors."),
+    "cancel": (_cancel, "Stop building an index; what it has is kept."),
+    "resume": (_resume, "Go on building a cancelled or retired index."),
+    "reindex": (_reindex, "Build the HNSW index anew beside the old one, without blocking anybody."),
+}
+"""What is done with one index that is there, and what `--help` says of it."""

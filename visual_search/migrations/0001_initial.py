@@ -14,7 +14,7 @@ from visual_search import conf
 
 def finish_tables(apps, schema_editor):
     """Add what Django's operations can't say: deletes that cascade in the database, and vectors that stay inline."""
-    product = apps.get_model(conf.settings.PRODUCT_MODEL)
+    product = apps.get_model(conf.product_label())
     quote = schema_editor.quote_name
     for name in ("ProductEmbedding", "QueuedProduct", "FitSample"):
         table = apps.get_model("visual_search", name)._meta.db_table
@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
     initial = True
 
     # The product model is the shop's, like AUTH_USER_MODEL; PRODUCT_MIGRATION names the migration that creates it.
-    dependencies = [(conf.settings.PRODUCT_MODEL.split(".")[0], conf.settings.PRODUCT_MIGRATION)]
+    dependencies = [(conf.product_label().split(".")[0], conf.settings.PRODUCT_MIGRATION)]
 
     operations = [
         VectorExtension(),
@@ -251,7 +251,7 @@ class Migration(migrations.Migration):
                         db_index=False,
                         on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="+",
-                        to=conf.settings.PRODUCT_MODEL,
+                        to=conf.product_label(),
                     ),
                 ),
             ],
@@ -300,7 +300,7 @@ class Migration(migrations.Migration):
                 db_index=False,
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
-                to=conf.settings.PRODUCT_MODEL,
+                to=conf.product_label(),
             ),
         ),
         migrations.AddField(
@@ -320,7 +320,7 @@ class Migration(migrations.Migration):
                 db_constraint=False,
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="visual_search_embeddings",
-                to=conf.settings.PRODUCT_MODEL,
+                to=conf.product_label(),
             ),
         ),
         migrations.AddField(
@@ -340,7 +340,7 @@ class Migration(migrations.Migration):
                 db_constraint=False,
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
-                to=conf.settings.PRODUCT_MODEL,
+                to=conf.product_label(),
             ),
         ),
         migrations.AddField(
@@ -351,7 +351,7 @@ class Migration(migrations.Migration):
                 db_index=False,
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
-                to=conf.settings.PRODUCT_MODEL,
+                to=conf.product_label(),
             ),
         ),
         migrations.AddField(
@@ -375,7 +375,7 @@ class Migration(migrations.Migration):
                 null=True,
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
-                to=conf.settings.PRODUCT_MODEL,
+                to=conf.product_label(),
             ),
         ),
         migrations.AddField(

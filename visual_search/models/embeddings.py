@@ -33,7 +33,7 @@ class ProductEmbedding(models.Model):
     # Deletes cascade in the database (migration 0001), so that a raw DELETE of a product works, and the admin's
     # page for deleting a product doesn't ask for a permission on its embeddings.
     product = models.ForeignKey(
-        conf.settings.PRODUCT_MODEL,
+        conf.product_label(),
         models.DO_NOTHING,
         db_constraint=False,
         related_name="visual_search_embeddings",

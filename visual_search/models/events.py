@@ -23,7 +23,7 @@ class SearchEvent(models.Model):
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     index = models.ForeignKey(SearchIndex, models.SET_NULL, null=True, db_index=False, related_name="+")
     product = models.ForeignKey(
-        conf.settings.PRODUCT_MODEL,
+        conf.product_label(),
         models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
@@ -48,7 +48,7 @@ class ResultEvent(models.Model):
 
     search = models.ForeignKey(SearchEvent, models.CASCADE, related_name="shown")
     product = models.ForeignKey(
-        conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        conf.product_label(), models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     position = models.PositiveSmallIntegerField(_("position"))
     clicked_at = models.DateTimeField(_("clicked"), null=True)

@@ -105,7 +105,7 @@ class FitSample(models.Model):
 
     index = models.ForeignKey(SearchIndex, models.CASCADE, related_name="+")
     product = models.ForeignKey(
-        conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        conf.product_label(), models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     pictures = models.PositiveSmallIntegerField()
     features = models.BinaryField(help_text=_("An .npz of sums [n], the SHA-256 of the files, and features [n, d]."))

@@ -18,7 +18,7 @@ class ProductChange(models.Model):
     """
 
     product = models.ForeignKey(
-        conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        conf.product_label(), models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     created_at = models.DateTimeField(_("time"), db_default=Now())
 
@@ -37,7 +37,7 @@ class QueuedProduct(models.Model):
         BULK = 10, _("bulk")
 
     index = models.ForeignKey(SearchIndex, models.CASCADE, db_index=False, related_name="queue")
-    product = models.ForeignKey(conf.settings.PRODUCT_MODEL, models.DO_NOTHING, db_constraint=False, related_name="+")
+    product = models.ForeignKey(conf.product_label(), models.DO_NOTHING, db_constraint=False, related_name="+")
     generation = models.BigIntegerField(_("generation"))
     priority = models.SmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.SAVED)
     forced = models.BooleanField(_("forced"), default=False, help_text=_("Encode unchanged pictures too."))

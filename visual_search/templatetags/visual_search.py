@@ -52,27 +52,44 @@ def visual_search_assets(context: template.Context) -> SafeString:
 
 @register.simple_tag
 def visual_search_card(product: Any) -> Card:
-    """Return what a list shows of `product`: `{% visual_search_card product as card %}`."""
+    """Return what a list shows of `product`: `{% visual_search_card product as card %}`.
+
+    Where the catalog fails for it, the product goes by its key, and the log says why.
+    """
     shop = catalog.current()
     matched = getattr(product, "matched_image", None)
     return Card(
-        title=shop.title(product),
-        url=shop.url(product),
-        price=shop.price(product),
-        brand=shop.brand(product),
-        picture=(matched and matched.url) or shop.thumbnail(product),
+        title=catalog.said(shop.title, product, otherwise=str(product.pk)),
+        url=catalog.said(shop.url, product, otherwise=""),
+        price=catalog.said(shop.price, product, otherwise=None),
+        brand=catalog.said(shop.brand, product, otherwise=""),
+        picture=(matched and matched.url) or catalog.said(shop.thumbnail, product, otherwise=""),
     )
+
+
+@register.simple_tag
+def visual_search_max_bytes() -> int:
+    """Return the most bytes that a photo may have, for `data-max-bytes` of a form."""
+    return int(conf.settings.UPLOAD_MAX_BYTES)
 
 
 @register.simple_tag(takes_context=True)
 def find_similar_button(context: template.Context, product: Any) -> str:
-    """Render a link to the page of what looks like `product`; nothing where that page isn't mounted."""
+    """Render a link to the page of what looks like `product`; nothing where that page isn't mounted.
+
+    A failure is logged, and the shop's page goes on without it.
+    """
     try:
-        url = reverse("visual_search:similar", args=[product.pk])
-    except NoReverseMatch:
+        try:
+            url = reverse("visual_search:similar", args=[product.pk])
+        except NoReverseMatch:
+            return ""
+        title = catalog.said(catalog.current().title, product, otherwise=str(product.pk))
+        values = {"product": product, "title": title, "url": url}
+        return render_to_string("visual_search/_find_similar_button.html", values, context.get("request"))
+    except Exception:
+        logger.exception("The link to what looks like a product could not be shown.")
         return ""
-    values = {"product": product, "title": catalog.current().title(product), "url": url}
-    return render_to_string("visual_search/_find_similar_button.html", values, context.get("request"))
 
 
 @register.simple_tag(takes_context=True)
@@ -84,14 +101,15 @@ def similar_products(
     With `record` what it shows and what is clicked counts in the analytics; without, since most who load a product's
     page never look at the strip, nothing is written. A failure is logged, and the shop's page goes on without it.
     """
-    request = context.get("request")
+    request, key = context.get("request"), None
     try:
         # A savepoint where the shop has a transaction open: a failed query must not poison it.
         with transaction.atomic(conf.settings.DATABASE):
-            answer = answers.answer(Query(product=product.pk, request=request, limit=limit))
+            key = product.pk
+            answer = answers.answer(Query(product=key, request=request, limit=limit))
             if not answer.products:
                 return ""
-            search = events.record(answer, product=product.pk, request=request) if record else None
+            search = events.record(answer, product=key, request=request) if record else None
             values = {
                 "product": product,
                 "products": answer.products,
@@ -101,7 +119,7 @@ def similar_products(
             }
             return render_to_string("visual_search/_similar_products.html", values, request)
     except Exception:
-        logger.exception("Similar products of %s could not be shown.", product.pk)
+        logger.exception("Similar products of %s could not be shown.", key)
         return ""
 
 

@@ -15,9 +15,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from example_shop import embedded_postgres, processes, terminal
+from example_shop import embedded_postgres, processes
 from example_shop.catalogue.models import Product
 from visual_search.indexing import nudge, progress
+from visual_search.management import lines
 from visual_search.models import SearchIndex
 
 DRAWN = "drawn"
@@ -104,7 +105,8 @@ class Command(BaseCommand):
 
     def _show_embedding(self, children: list[processes.Child]) -> None:
         """Show how far the newest index is, until the worker has nothing more to do for it."""
-        line = terminal.ProgressLine(self.stdout, "Embedding")
+        line = lines.ProgressLine(self.stdout)
+        count = line.counting("Embedding")
         started = nudged = time.monotonic()
         worked = False
         while True:
@@ -113,12 +115,12 @@ class Command(BaseCommand):
             index = SearchIndex.objects.kept().order_by("-id").first()
             state = progress.of(index) if index else None
             if index is None or state is None:
-                line.say("the worker is starting")
+                line.say("Embedding  the worker is starting")
             elif state.queued:
                 worked = True
-                line.show(state.done, state.listed, note=_pace(state))
+                count(state.done, state.listed, note=_pace(state))
             elif index.state == SearchIndex.State.BUILDING:
-                line.say("building the index")
+                line.say("Embedding  building the index")
             else:
                 break
             if time.monotonic() - nudged > NUDGE_EVERY:
@@ -126,7 +128,7 @@ class Command(BaseCommand):
                 nudge.send()
             time.sleep(POLL)
         if worked:
-            line.show(state.done, state.listed)
+            count(state.done, state.listed)
         line.close()
         took = f" in {time.monotonic() - started:.0f} s" if worked else ""
         self.stdout.write(f"{state.ready} pictures are embedded{took}.")

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from example_shop import terminal
 from example_shop.catalogue import importing
+from visual_search.management import lines
 
 
 class Command(BaseCommand):
@@ -23,8 +23,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         for name in listing.missing:
             self.stderr.write(f"Skipped the picture {name}: there is no such file in {folder}.")
-        line = terminal.ProgressLine(self.stdout, "Importing")
-        before = importing.replace(listing, report=line.show)
+        line = lines.ProgressLine(self.stdout)
+        before = importing.replace(listing, report=line.counting("Importing"))
         line.close()
         pictures = sum(len(product.pictures) for product in listing.products)
         self.stdout.write(

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from example_shop import terminal
 from example_shop.catalogue import removal, seeding
+from visual_search.management import lines
 
 SEED = 7
 PER_KIND = 22
@@ -35,7 +35,8 @@ class Command(BaseCommand):
         if not numbers:
             self.stdout.write("All of the drawn products are there already. Nothing to do.")
             return
-        line = terminal.ProgressLine(self.stdout, "Drawing")
-        pictures = seeding.fill(numbers, seed=seed, products_per_kind=per_kind, report=line.show)
+        line = lines.ProgressLine(self.stdout)
+        report = line.counting("Drawing")
+        pictures = seeding.fill(numbers, seed=seed, products_per_kind=per_kind, report=report)
         line.close()
         self.stdout.write(self.style.SUCCESS(f"Drew {len(numbers)} products with {pictures} pictures."))

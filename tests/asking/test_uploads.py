@@ -10,7 +10,8 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.utils.datastructures import MultiValueDict
 
 from tests import watching
-from visual_search import exceptions, uploads
+from visual_search import exceptions
+from visual_search.asking import uploads
 
 
 class Counting(io.BytesIO):
@@ -96,13 +97,24 @@ def test_install__follows_the_setting(settings: Any) -> None:
         too_much.FILES  # noqa: B018
 
 
-def test_install__comes_too_late_without_harm() -> None:
+def test_install__comes_too_late_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     request, _ = posted(10)
     assert request.POST["limit"] == "3"
 
     uploads.install(request)
 
     assert uploads.photo(request.FILES).size == 10
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "A middleware read request.POST before /" in caplog.text
+
+
+def test_install__says_nothing_of_a_request_without_a_photo(caplog: pytest.LogCaptureFixture) -> None:
+    request = RequestFactory().get("/")
+    assert request.POST.dict() == {}
+
+    uploads.install(request)
+
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
@@ -115,17 +127,3 @@ def test_photo__wants_one_file(files: dict[str, Any], code: str) -> None:
         uploads.photo(MultiValueDict(files))
 
     assert refused.value.code == code
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (exceptions.BadImage(code="image_too_large"), 413),
-        (exceptions.BadImage(code="image_format"), 415),
-        (exceptions.BadImage(), 422),
-        (exceptions.BadImage(code="image_timeout"), 422),
-        (exceptions.InvalidQuery(code="photo_missing"), 400),
-    ],
-)
-def test_status__fits_the_code(error: exceptions.VisualSearchError, status: int) -> None:
-    assert uploads.status(error) == status

@@ -7,6 +7,7 @@ at once may count as one, and the address is as trustworthy as the proxy in fron
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from rest_framework.settings import api_settings
@@ -17,8 +18,20 @@ from visual_search import conf
 logger = logging.getLogger("visual_search.api")
 
 
+def understands(rate: Any) -> bool:
+    """Return whether throttles take `rate`: "120/min", or None for no limit."""
+    if rate is None:
+        return True
+    try:
+        # It looks at nothing of its throttle, and making one would parse the settings' rates.
+        number, _ = SimpleRateThrottle.parse_rate(None, rate)  # type: ignore[arg-type]
+    except (AttributeError, ValueError, KeyError, IndexError):
+        return False
+    return number is not None and number >= 0
+
+
 class SearchThrottle(SimpleRateThrottle):
-    """Searches that start from a product, and reports of clicks."""
+    """Searches that start from a product, be it in the API or on the page, and reports of clicks."""
 
     scope = "visual_search"
 
@@ -35,6 +48,12 @@ class SearchThrottle(SimpleRateThrottle):
         user = getattr(request, "user", None)
         ident = user.pk if user is not None and user.is_authenticated else self.get_ident(request)
         return self.cache_format % {"scope": self.scope, "ident": ident}
+
+    def seconds_to_wait(self, request: Any) -> int | None:
+        """Count `request`, of a page; return None where it may go on, else in how many seconds the next one may."""
+        if self.allow_request(request, None):
+            return None
+        return max(1, math.ceil(self.wait() or 1))
 
     def allow_request(self, request: Any, view: Any) -> bool:
         """Return whether the request may go on; it may where the cache is away, since search must not stop with it."""

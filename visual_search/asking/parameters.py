@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +14,19 @@ from django.utils.datastructures import MultiValueDict
 
 from visual_search import catalog, conf
 from visual_search.exceptions import InvalidQuery
-from visual_search.retrieval import query
 
 LIMIT = "limit"
 DEFAULT_LIMIT = 12
+
+SHARES = ("colour", "diversity")
+"""Parameters from 0 to 1, as `Query` has them; a filter of the catalog that has such a name keeps it."""
+
+REGION = "region"
+MOST_REGIONS = 4
+"""Parts of one photo: each costs the encoder as much as a photo."""
+
 _TRUTH = {"true": True, "false": False}
+_SHARE = re.compile(r"[0-9](\.[0-9]{0,9})?|\.[0-9]{1,9}")
 
 
 def product(request: HttpRequest, key: str) -> Any:
@@ -44,13 +53,19 @@ def _first(shown: models.QuerySet[Any], key: str) -> Any:
     return found
 
 
-def only_known(*sources: QueryDict | MultiValueDict[str, str], also: tuple[str, ...] = ()) -> dict[str, list[str]]:
+def names(*, of_photo: bool = False) -> list[str]:
+    """Return the parameters that a search takes."""
+    return list(dict.fromkeys([LIMIT, *SHARES, *([REGION] if of_photo else []), *catalog.current().filters]))
+
+
+def only_known(
+    *sources: QueryDict | MultiValueDict[str, str], of_photo: bool = False, also: tuple[str, ...] = ()
+) -> dict[str, list[str]]:
     """Return the parameters of all `sources` with their values; raise InvalidQuery (`unknown_parameter`).
 
     An empty value is none: a form sends its empty fields too.
     """
-    filters = catalog.current().filters
-    allowed = [LIMIT, *filters]
+    allowed = names(of_photo=of_photo)
     found: dict[str, list[str]] = {}
     for source in sources:
         for name, values in source.lists():
@@ -67,7 +82,7 @@ def only_known(*sources: QueryDict | MultiValueDict[str, str], also: tuple[str, 
 def limit(parameters: Mapping[str, list[str]]) -> int:
     """Return how many results are asked for; raise InvalidQuery (`invalid_limit`)."""
     values = parameters.get(LIMIT) or [str(DEFAULT_LIMIT)]
-    most = min(conf.settings.MAX_LIMIT, query.MOST_RESULTS)
+    most = conf.settings.MAX_LIMIT
     value = values[0]
     # A number of a thousand digits is slow to read, and int() takes "1_0" and " 5 ".
     number = int(value) if value.isascii() and value.isdigit() and len(value) <= 4 else 0
@@ -78,33 +93,70 @@ def limit(parameters: Mapping[str, list[str]]) -> int:
     return number
 
 
-def narrowed(request: HttpRequest, parameters: Mapping[str, list[str]]) -> models.QuerySet[Any] | None:
-    """Return the catalog's products that pass the filters among `parameters`, or None where there is no filter.
+def share(parameters: Mapping[str, list[str]], name: str) -> float | None:
+    """Return the share `name` that is asked for, 0 to 1, or None; raise InvalidQuery (`invalid_share`)."""
+    values = parameters.get(name)
+    if not values or name in catalog.current().filters:
+        return None
+    number = _number(values[0])
+    if len(values) > 1 or number is None:
+        raise InvalidQuery(f"{name} is {_short(', '.join(values))}; give one number from 0 to 1.", code="invalid_share")
+    return number
+
+
+def regions(parameters: Mapping[str, list[str]]) -> list[tuple[float, float, float, float]]:
+    """Return the parts of the photo that count, each as (left, top, right, bottom); raise InvalidQuery."""
+    if REGION in catalog.current().filters:
+        return []
+    values = parameters.get(REGION, [])
+    if len(values) > MOST_REGIONS:
+        raise InvalidQuery(f"There are {len(values)} regions; give {MOST_REGIONS} at most.", code="invalid_region")
+    return [_region(value) for value in values]
+
+
+def _region(value: str) -> tuple[float, float, float, float]:
+    match [_number(part) for part in value.split(",")]:
+        case [float(left), float(top), float(right), float(bottom)] if left < right and top < bottom:
+            return left, top, right, bottom
+    raise InvalidQuery(
+        f"A region is {_short(value)}; give left,top,right,bottom from 0 to 1, in that order.", code="invalid_region"
+    )
+
+
+def _number(text: str) -> float | None:
+    """Return the number from 0 to 1 that `text` is, or None."""
+    if not _SHARE.fullmatch(text.strip()):
+        return None
+    number = float(text)
+    return number if number <= 1 else None
+
+
+def filters(request: HttpRequest, parameters: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the filters among `parameters` as ORM lookups with their values.
 
     Only the lookups that `Catalog.filters` names are used, and the ORM judges the values. Raises InvalidQuery
-    (`invalid_filter`); a value that only the database can refuse raises DataError when the queryset runs.
+    (`invalid_filter`); a value that only the database can refuse raises DataError when the search runs.
     """
     shop = catalog.current()
-    filtered = None
+    found: dict[str, Any] = {}
     for name, lookup in shop.filters.items():
         values = parameters.get(name)
         if not values:
             continue
-        if filtered is None:
-            filtered = shop.products(request)
         several = lookup.endswith("__in")
-        if (len(values) > 1 and not several) or any("\0" in value for value in values):
-            raise invalid_filter(name, values)
-        filtered = _filter(filtered, name, lookup, values if several else values[0])
-    return filtered
+        if (len(values) > 1 and not several) or any("\0" in value for value in values) or lookup in found:
+            raise _invalid_filter(name, values)
+        # Its lookup may be of an annotation, which the catalog's queryset has and the plain model hasn't.
+        found[lookup] = _value(shop.products(request), name, lookup, values if several else values[0])
+    return found
 
 
-def invalid_filter(name: str, values: Any) -> InvalidQuery:
-    """Return the error for a filter's value that means nothing."""
+def _invalid_filter(name: str, values: Any) -> InvalidQuery:
     return InvalidQuery(f"{name} can't be {_short(values)}; give one value of its type.", code="invalid_filter")
 
 
-def _filter(queryset: models.QuerySet[Any], name: str, lookup: str, value: str | list[str]) -> models.QuerySet[Any]:
+def _value(queryset: models.QuerySet[Any], name: str, lookup: str, value: str | list[str]) -> Any:
+    """Return `value` in the form in which the lookup takes it."""
     candidates: list[Any] = [value]
     if isinstance(value, str) and value.lower() in _TRUTH:
         # What a boolean field and `__isnull` understand; a field of text takes the word as it is.
@@ -115,10 +167,10 @@ def _filter(queryset: models.QuerySet[Any], name: str, lookup: str, value: str |
             # Some lookups look at their value only when SQL is made of it.
             with contextlib.suppress(EmptyResultSet):
                 filtered.order_by().query.get_compiler(conf.settings.DATABASE).as_sql()
-            return filtered
+            return candidate
         except (ValidationError, ValueError, TypeError, OverflowError, DataError, ArithmeticError):
             continue
-    raise invalid_filter(name, value)
+    raise _invalid_filter(name, value)
 
 
 def _short(value: Any) -> str:

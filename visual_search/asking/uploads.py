@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from typing import Any
 
 from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
@@ -11,14 +12,14 @@ from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
 
 from visual_search import conf
-from visual_search.exceptions import BadImage, InvalidQuery, VisualSearchError
+from visual_search.exceptions import BadImage, InvalidQuery
+
+logger = logging.getLogger("visual_search.api")
 
 FIELD = "photo"
 
 ENVELOPE_BYTES = 64 * 2**10
 """What a request may be longer than its photo: the other fields, and multipart's own lines."""
-
-_STATUS = {"image_too_large": 413, "image_format": 415}
 
 
 class CappedMemoryUploadHandler(FileUploadHandler):
@@ -78,10 +79,19 @@ class CappedMemoryUploadHandler(FileUploadHandler):
 
 
 def install(request: HttpRequest) -> None:
-    """Make the capped handler the only one of `request`; does nothing where its body was read already."""
-    # A middleware that looked at request.POST came first; the size is then checked after the fact.
+    """Make the capped handler the only one of `request`.
+
+    Where a middleware has had the body read, it is too late, and the size is checked after the fact: then the log says
+    that a photo may have become a temporary file.
+    """
     if not hasattr(request, "_files"):
         request.upload_handlers = [CappedMemoryUploadHandler(request)]
+    elif request._files:
+        logger.warning(
+            "A middleware read request.POST before %s: Django's own upload handlers had the photo, and write one of "
+            "more than FILE_UPLOAD_MAX_MEMORY_SIZE to a temporary file.",
+            request.path,
+        )
 
 
 def photo(files: MultiValueDict[str, UploadedFile]) -> UploadedFile:
@@ -96,8 +106,3 @@ def photo(files: MultiValueDict[str, UploadedFile]) -> UploadedFile:
     if sum(len(each) for _, each in files.lists()) > 1:
         raise InvalidQuery("There is more than one file: send one photo at a time.", code="photo_not_single")
     return found[0]
-
-
-def status(error: VisualSearchError) -> int:
-    """Return the HTTP status that says what is wrong with a photo: 413 for its size, 415 for its format, else 422."""
-    return _STATUS.get(error.code, 422) if isinstance(error, BadImage) else 400

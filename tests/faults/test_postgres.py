@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection, transaction
+from django.test import Client
+
+from tests import factories, processes
+from tests.faults import harness, invariants, postgres
+from visual_search.indexing import lifecycle, progress, reconciler
+from visual_search.models import ProductEmbedding, QueuedProduct
+
+SLOW = {"name": "tests.faults.encoders.Slow", "seconds": 0.03}
+
+
+@pytest.fixture
+def server() -> Iterator[postgres.Server]:
+    with postgres.own() as server:
+        yield server
+
+
+@pytest.mark.faults
+def test_f09__postgres_killed_and_started_under_load(folder: Path, server: postgres.Server) -> None:
+    lifecycle.create([SLOW])
+    product = harness.products(3)[0]
+    factories.embed()
+    address = f"/api/visual-search/v1/products/{product.pk}/similar/"
+    with harness.worker(folder, encoder=SLOW) as process:
+        for _ in range(3):
+            harness.products(30)
+            processes.wait_for(lambda: QueuedProduct.objects.filter(lease_token__isnull=False).exists(), seconds=60)
+            server.kill()
+            connection.close()
+            response = Client(raise_request_exception=False).get(address)
+            assert (response.status_code, response.headers.get("Retry-After")) == (503, "10")
+            server.start()
+            connection.close()
+            started = time.monotonic()
+            assert Client().get(address).status_code == 200
+            assert time.monotonic() - started < 2
+            harness.pass_time()
+            deadline = harness.Deadline(90)
+            while not harness.at_rest():
+                harness.pass_time()
+                deadline.check()
+        assert process.poll() is None, "the worker outlived it"
+    invariants.check()
+    assert set(harness.outcomes().values()) == {""}
+
+
+@pytest.mark.faults
+def test_f11__database_is_read_only_for_a_while(server: postgres.Server) -> None:
+    products = harness.products(5)
+    factories.embed()
+    late = harness.products(3)
+    postgres.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+    connection.close()
+    try:
+        assert Client().get(f"/api/visual-search/v1/products/{products[0].pk}/similar/").status_code == 200
+        with pytest.raises(Exception, match="read-only"):
+            factories.embed()
+        with pytest.raises(Exception, match="read-only"):
+            late[0].save()
+    finally:
+        postgres.execute("SET default_transaction_read_only = off")
+        postgres.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
+        connection.close()
+    harness.settle()
+    assert len(harness.ready()) == 8
+
+
+def test_f23__migration_gives_up_soon_where_a_table_is_busy() -> None:
+    """Ours only adds tables; the shop's product table, which they refer to, is locked no longer than it allows."""
+    held, done = threading.Event(), threading.Event()
+    product = factories.product()
+
+    def hold() -> None:
+        with transaction.atomic():
+            type(product)._default_manager.filter(pk=product.pk).update(stock=1)
+            held.set()
+            done.wait(20)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    call_command("migrate", "visual_search", "zero", verbosity=0)
+    thread.start()
+    assert held.wait(10)
+    try:
+        postgres.execute("SET lock_timeout = '1s'")
+        started = time.monotonic()
+        with pytest.raises(OperationalError, match="lock timeout"):
+            call_command("migrate", "visual_search", verbosity=0)
+        assert time.monotonic() - started < 5
+        type(product)._default_manager.get(pk=product.pk)
+    finally:
+        done.set()
+        thread.join()
+        postgres.execute("RESET lock_timeout")
+        call_command("migrate", "visual_search", verbosity=0)
+    product.save()
+    harness.settle()
+    assert set(harness.outcomes()) == {product.pk}
+
+
+@pytest.mark.faults
+def test_f34__restored_from_an_older_dump(folder: Path, server: postgres.Server) -> None:
+    products = harness.products(12)
+    factories.embed()
+    dump = folder / "dump"
+    dump.write_bytes(server.run("pg_dump", "-Fc", "postgres"))
+
+    replaced, deleted = products[0], products[1]
+    image = replaced.images.get()
+    Path(image.image.path).write_bytes(factories.picture("teal", "bar", size=90))
+    image.save()
+    Path(products[2].images.get().image.path).unlink()
+    deleted.delete()
+    harness.products(3)
+    factories.embed()
+    connection.close()
+    server.run("pg_restore", "--clean", "--if-exists", "-d", "postgres", str(dump))
+
+    found = reconciler.reconcile(deep=True)
+
+    assert found.checked == 12
+    assert found.queued == 2, "the replaced file and the missing one"
+    harness.settle()
+    assert ProductEmbedding.objects.get(product=products[2]).error_code == "image_missing"
+    assert not progress.outstanding()

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests import factories
+from visual_search import models
+from visual_search.indexing import changes
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str, **options: Any) -> str:
+    output = io.StringIO()
+    call_command("visual_search", *arguments, stdout=output, stderr=output, no_color=True, **options)
+    return output.getvalue()
+
+
+@pytest.fixture
+def live() -> models.SearchIndex:
+    for _ in range(3):
+        factories.product()
+    index = factories.embed()
+    assert index is not None
+    return index
+
+
+def test_status__of_a_new_shop() -> None:
+    assert run("status") == "There is no index yet: run `manage.py visual_search sync`, or start a worker.\n"
+
+
+def test_sync_and_status__of_a_shop() -> None:
+    factories.product()
+    factories.product(pictures=[b"no picture"])
+
+    lines = run("sync").splitlines()
+
+    assert lines[-2] == "[############################] 100%  2/2 products, 1 pictures, 1 failed"
+    assert lines[-1].startswith("1 pictures failed, the last one because: ")
+    index = models.SearchIndex.objects.get()
+    assert run("status").splitlines()[:2] == [
+        f"#{index.pk} tiny: live, 64 dimensions, fitted on 1 pictures",
+        "    2 of 2 products done, 0 queued; 1 pictures ready, 1 failed",
+    ]
+
+
+def test_sync__strict_fails_where_pictures_did() -> None:
+    factories.product(pictures=[b"no picture"])
+
+    with pytest.raises(CommandError, match="There are failed pictures") as caught:
+        run("sync", "--strict")
+    assert caught.value.returncode == 1
+
+
+def test_sync__says_which_encoder_is_missing(live: models.SearchIndex) -> None:
+    run("index", "create", "--encoder", "tests.faults.encoders.Missing")
+
+    with pytest.raises(CommandError, match="has no 'Missing'"):
+        run("sync")
+
+
+def test_index__from_create_to_rollback(live: models.SearchIndex) -> None:
+    said = run("index", "create", "--encoder", "tiny", "--encoder", "tests.faults.encoders.Other")
+    second = models.SearchIndex.objects.get(state="building")
+    name = f"#{second.pk} tiny + tests.faults.encoders.Other"
+    assert said == (
+        f"Index {name} is building: 3 products are queued. A worker fills it, or:\n"
+        f"  manage.py visual_search index fill {second.pk}\n"
+    )
+
+    key = str(second.pk)
+    assert run("index", "fill", key).splitlines()[-1].endswith("100%  3/3 products, 3 pictures")
+    assert run("index", "evaluate", key) == (
+        "coverage          100.00%, 0 pictures failed\n"
+        "recall@10         100.0% on 3 pictures\n"
+        "finds a sibling   not measured\n"
+        "against the live  not measured (lower end of 95 %)\n"
+        "It passes the gate.\n"
+    )
+    assert run("index", "activate", key) == (
+        f"Index {name} is live.\nTo go back: manage.py visual_search index rollback\n"
+    )
+    assert run("index", "rollback") == f"Index {live} is live again.\n"
+    assert run("index", "retire", key) == f"Index {name} is retired, and its vectors are deleted.\n"
+    assert run("index", "resume", key) == f"Index {name} is building again: 3 products are queued.\n"
+    assert run("index", "cancel", key) == (
+        f"Index {name} is cancelled. To go on: manage.py visual_search index resume {key}\n"
+    )
+
+
+def test_index__build(live: models.SearchIndex) -> None:
+    models.SearchIndex.objects.filter(pk=live.pk).update(state="building")
+
+    assert run("index", "build", str(live.pk)) == f"Index {live} is ready.\n"
+
+
+def test_index__activate_what_does_not_pass(live: models.SearchIndex) -> None:
+    run("index", "create")
+    factories.embed()
+    second = models.SearchIndex.objects.get(state="ready")
+    changes.queue_all(second)
+
+    with pytest.raises(CommandError, match="does not pass the gate"):
+        run("index", "activate", str(second.pk))
+    assert "0.00% of the listed products" in run("index", "evaluate", str(second.pk))
+    assert run("activate", str(second.pk), "--force").startswith(f"Index {second} is live.")
+
+
+def test_index__a_number_that_there_is_not(live: models.SearchIndex) -> None:
+    with pytest.raises(CommandError, match=rf"There is no index 999\. Indexes: {live.pk}\."):
+        run("index", "fill", "999")
+
+
+def test_index__a_step_that_its_state_does_not_allow(live: models.SearchIndex) -> None:
+    with pytest.raises(CommandError, match="is live; this is for one that is"):
+        run("index", "cancel", str(live.pk))
+
+
+def test_sweep_and_reconcile__say_what_they_found(live: models.SearchIndex) -> None:
+    assert run("sweep") == "0 products due, 0 changes to fold, 0 leases had run out.\n"
+    models.ProductEmbedding.objects.all().delete()
+    assert run("reconcile") == "3 products compared, 3 queued.\n"
+    assert run("reconcile", "--deep") == "3 products compared, 3 queued.\n"
+    assert run("sweep") == "0 products due, 6 changes to fold, 0 leases had run out.\n"
+
+
+def test_prune__of_nothing() -> None:
+    assert run("prune", "--days", "1") == "0 searches deleted.\n"

@@ -96,11 +96,15 @@ def test_find_similar_button__of_a_product_without_a_name(
 
 
 @pytest.mark.parametrize("text", [BUTTON, STRIP])
-@pytest.mark.parametrize("context", [{}, {"product": None}, {"product": ""}, {"product": Keyless()}], ids=str)
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"product": None}, {"product": ""}, {"product": Keyless()}],
+    ids=["undefined", "none", "empty", "keyless"],
+)
 def test_tags__of_no_product_at_all(
-    shop: SimpleNamespace, caplog: pytest.LogCaptureFixture, text: str, context: dict[str, Any]
+    shop: SimpleNamespace, caplog: pytest.LogCaptureFixture, text: str, given: dict[str, Any]
 ) -> None:
-    assert render(f"before {text} after", **context) == "before  after"
+    assert render(f"before {text} after", **given) == "before  after"
     assert "could not be shown" in caplog.text
 
 

@@ -310,3 +310,22 @@ def test_error_report__shows_neither_photo_nor_vector(shelf: dict[str, Any], mon
     told = [str(value) for frame in frames[1:] for _, value in frame["vars"]]
     assert len(told) > 10
     assert not [value for value in told if "PNG" in value or "HalfVector" in value or "Query" in value]
+
+
+def test_answer__to_a_photo_follows_the_live_index_too(shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    query = Query(photo=factories.picture("crimson", "bar"))
+    current = answers.answer(query).index
+    for former in (
+        models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint=models.SearchIndex.objects.get().fingerprint),
+        models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint="0" * 64),
+    ):
+        monkeypatch.setattr(live, "_kept", former)
+        assert answers.answer(query).index == current
+
+
+def test_answer__to_a_photo_with_another_encoder_says_so(shelf: dict[str, Any]) -> None:
+    models.SearchIndex.objects.update(fingerprint="0" * 64)
+    live._kept = None
+
+    with pytest.raises(exceptions.EncoderUnavailable):
+        answers.answer(Query(photo=factories.picture("crimson", "bar")))

@@ -23,8 +23,8 @@ _COMMON = {
     503: "`database_unavailable`: try again after Retry-After seconds.",
 }
 _ASKED = (
-    "`invalid_limit`, `invalid_share`, `invalid_filter`, `unknown_parameter` or `knob_unavailable`: "
-    "says what is allowed."
+    "`invalid_limit`, `invalid_share`, `invalid_filter`, `unknown_parameter` or `knob_unavailable`: says what is"
+    " allowed."
 )
 
 

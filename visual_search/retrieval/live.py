@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
+
 from visual_search import conf
+from visual_search.exceptions import EncoderError
 from visual_search.models import SearchIndex
 
 Result = TypeVar("Result")
@@ -25,13 +28,18 @@ def answering(search: Callable[[SearchIndex], Result]) -> Result | None:
     """
     global _kept
     for _ in range(3):
-        index = _kept or _load()
+        kept = _kept
+        index = kept or _load()
         if index is None:
             return None
         try:
             return search(index)
         except Changed:
             _kept = None
+        except (ObjectDoesNotExist, EncoderError):
+            # A photo meets the index's arrays and encoder before any round trip: they may be those of a former one.
+            if kept is None or (current := _load()) is None or current.pk == kept.pk:
+                raise
     index = _load()
     return None if index is None else search(index)
 

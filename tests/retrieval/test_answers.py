@@ -323,6 +323,12 @@ def test_answer__to_a_photo_follows_the_live_index_too(shelf: dict[str, Any], mo
         assert answers.answer(query).index == current
 
 
+def test_answer__to_a_photo_when_the_former_index_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_kept", models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint="0" * 64))
+
+    assert answers.answer(Query(photo=factories.picture("crimson", "bar"))).state == "pending"
+
+
 def test_answer__to_a_photo_with_another_encoder_says_so(shelf: dict[str, Any]) -> None:
     models.SearchIndex.objects.update(fingerprint="0" * 64)
     live._kept = None

@@ -38,7 +38,10 @@ def answering(search: Callable[[SearchIndex], Result]) -> Result | None:
             _kept = None
         except (ObjectDoesNotExist, EncoderError):
             # A photo meets the index's arrays and encoder before any round trip: they may be those of a former one.
-            if kept is None or (current := _load()) is None or current.pk == kept.pk:
+            if kept is None:
+                raise
+            current = _load()
+            if current is not None and current.pk == kept.pk:
                 raise
     index = _load()
     return None if index is None else search(index)

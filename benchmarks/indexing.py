@@ -38,7 +38,7 @@ PICTURES_EACH = 2
 BATCH = 512
 ROUNDS = 5
 
-MOST_OF_BARE, LEAST_OF_FULL, LEAST_WRITTEN, MOST_GROWTH, MOST_LATER_GROWTH = 4, 10, 20_000, 1.3, 1.05
+MOST_OF_BARE, LEAST_OF_FULL, LEAST_WRITTEN, MOST_GROWTH, MOST_LATER_GROWTH = 4, 10, 20_000, 1.15, 1.05
 
 DIMENSIONS = {256: True, 512: True, 1280: False}
 """Whether there is a goal: 1,280 are unprojected features, which Postgres stores out of line."""

@@ -103,6 +103,7 @@ if "CELERY_BROKER_URL" in os.environ:
     CELERY_BROKER_URL = os.environ["CELERY_BROKER_URL"]
 else:
     CELERY_BROKER_URL = "filesystem://localhost"  # a host that nobody asks for; without one kombu warns
+    CELERY_BROKER_TRANSPORT = "visual_search.contrib.folders.Transport"
     _broker = Path(os.environ.get("BROKER_DIR", DATA_DIR / "broker"))
     for _folder in ("messages", "control"):
         (_broker / _folder).mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ STOREYS = (
     ("insight",),
     ("asking",),
     ("api", "views", "templatetags", "admin", "management", "beat", "tasks", "signals", "checks"),
+    ("contrib",),
     ("urls", "apps"),
     ("__init__",),
 )

@@ -44,7 +44,9 @@ def run(deadline: float) -> bool:
             break
         if time.monotonic() >= deadline:
             return True
-    return _freeze(index, encoder)
+    frozen = _freeze(index, encoder)
+    memory.trim()
+    return frozen
 
 
 def sampled(index: SearchIndex, products: Iterable[Any]) -> dict[str, base.Features]:
@@ -142,7 +144,7 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
             return False
         if not _indexes().filter(pk=index.pk, fitted_on=None).exists():
             return True
-        features = [_unpack(sample.features)[1] for sample in _samples(index).filter(pictures__gt=0).iterator()]
+        features = [_unpack(sample.features)[1] for sample in _samples(index).filter(pictures__gt=0).iterator(200)]
         every = np.vstack([*features, np.zeros((0, encoder.dimensions), np.float32)])
         transforms = [parts.fit(piece) for piece in parts.split(every, encoder.parts)]
         IndexArrays.objects.using(conf.settings.DATABASE).create(index=index, transforms=parts.save(transforms))

@@ -23,11 +23,12 @@ class Channel(filesystem.Channel):
     kombu writes it under its final name. A worker that takes it up at that moment can't parse it, and ends.
     """
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    # kombu's stubs disagree among themselves on the second one's name.
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         path = Path(self.data_folder_out) / f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         part = path.with_suffix(".part")
         try:
-            part.write_text(json.dumps(message))
+            part.write_text(json.dumps(payload))
             os.replace(part, path)
         except OSError as error:
             raise ChannelError(f"Cannot write the message {path}: {error}") from error

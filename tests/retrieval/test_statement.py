@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from pgvector import HalfVector
 
 from tests import factories
 from visual_search import catalog
@@ -12,6 +13,7 @@ from visual_search.retrieval import live, statement
 
 SETTINGS = {"hnsw.ef_search": "77", "hnsw.iterative_scan": "relaxed_order"}
 ASK = "SELECT current_setting('hnsw.ef_search'), current_setting('hnsw.iterative_scan')"
+VECTOR = [HalfVector([1, 2])]
 
 
 INSIDE, ALONE = pytest.mark.django_db, pytest.mark.django_db(transaction=True)
@@ -43,15 +45,20 @@ def test_run__has_its_settings_and_leaves_none(index: Any) -> None:
 
     assert statement.run(index, ASK, [], settings=SETTINGS) == [("77", "relaxed_order")]
     assert setting() == before != ("77", "relaxed_order")
+    assert statement.run(index, f"{ASK} WHERE vector_dims(%s::halfvec) = 2", VECTOR, settings=SETTINGS) == [
+        ("77", "relaxed_order")
+    ]
+    assert setting() == before
 
 
 def test_run__an_error_is_djangos_and_breaks_nothing(index: Any) -> None:
     before = setting()
 
-    with pytest.raises(DatabaseError, match="division by zero"):
-        statement.run(index, "SELECT 1 / %s", [0], settings=SETTINGS)
+    for sql, parameters in (("SELECT 1 / %s", [0]), ("SELECT 1 / (vector_dims(%s::halfvec) - 2)", VECTOR)):
+        with pytest.raises(DatabaseError, match="division by zero"):
+            statement.run(index, sql, parameters, settings=SETTINGS)
+        assert setting() == before
 
-    assert setting() == before
     assert statement.run(index, "SELECT 5", [], settings=SETTINGS) == [(5,)]
 
 
@@ -67,8 +74,9 @@ def test_run__keeps_what_the_shop_wrote(index: Any) -> None:
 def test_run__refuses_another_index_than_the_live_one(index: Any) -> None:
     other = lifecycle.create(["tiny"])
 
-    with pytest.raises(live.Changed):
-        statement.run(other, "SELECT 1", [], settings=SETTINGS)
+    for sql, parameters in (("SELECT 1", []), ("SELECT %s::halfvec", VECTOR)):
+        with pytest.raises(live.Changed):
+            statement.run(other, sql, parameters, settings=SETTINGS)
 
 
 def test_run__in_a_transaction_that_is_broken(index: Any) -> None:
@@ -81,3 +89,19 @@ def test_run__in_a_transaction_that_is_broken(index: Any) -> None:
 def test_literal__as_django_binds(inside: bool) -> None:
     assert statement.literal("a LIKE %s AND b = %s", ["50%", 3]) == "a LIKE '50%%' AND b = 3"
     assert statement.literal("a LIKE '50%%'", []) == "a LIKE '50%%'"
+
+
+def test_run__where_the_shop_switched_autocommit_off(inside: bool, index: Any) -> None:
+    if inside:
+        pytest.skip("Django refuses to switch it off inside a transaction")
+    before = setting()
+    transaction.set_autocommit(False)
+    try:
+        catalog.product_model()._default_manager.update(price=43)
+        assert statement.run(index, ASK, [], settings=SETTINGS) == [("77", "relaxed_order")]
+        assert setting() == before
+        transaction.commit()
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+    assert catalog.product_model()._default_manager.get().price == 43

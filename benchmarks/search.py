@@ -1,11 +1,12 @@
-"""How long a search takes and what it misses, from Python and from bare SQL, with filters, beside in-process libraries.
+"""How long a search takes and what it misses, from Python and from bare SQL, with filters, beside in-process engines.
 
-    python benchmarks/search.py [--rows 100000 1000000] [--quick] [--check]
+    python benchmarks/search.py [--rows 100000 1000000] [--real] [--reuse] [--quick] [--check]
 
 Vectors are clustered unit parts of 256 and 245 dimensions from a fixed seed, one a product; truth is the same SQL in
 its exact form. In one run, on one machine: (a) our Python API, for keys and for hydrated products; (b) the same SQL by
-bare psycopg; (c) faiss and hnswlib, in process, where they are installed. `--quick` is 20,000 vectors of 256
-dimensions.
+bare psycopg; (c) faiss and hnswlib, in process; at 100,000 also (d) qdrant-client and milvus-lite. Then `GET similar/`
+through Django's test client. `--real` takes the live index that DATABASE_URL (else .demo) holds, `--reuse` what the
+last run loaded; `--quick` is 20,000 vectors of 256 dimensions, without (d).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import argparse
 import os
 import statistics
 import sys
-import time
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +25,47 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("DEMO_DIR", str(ROOT / ".bench"))
+REAL = "--real" in sys.argv
+os.environ.setdefault("DEMO_DIR", str(ROOT / (".demo" if REAL else ".bench")))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_shop.settings")
+os.environ["DEBUG"] = "0"  # with it, Django keeps the last 9,000 queries
 
-CATEGORIES = 50
+import api_time  # noqa: E402
+import rivals  # noqa: E402
+import timing  # noqa: E402
+import vectors  # noqa: E402
+
 NEIGHBOURS = 10
-LOADED_AT_ONCE = 20_000
+PAGE = 12
 WARM_UP = 20
+SERVERS_AT = 100_000
+
+MOST_OF_BARE, MOST_OF_BARE_WITH_PRODUCTS, MOST_OF_AN_EMPTY_VIEW = 1.5, 3.0, 1.3
+LEAST_RECALL = 0.98
+MOST_MILLISECONDS = {"10 %": 25, "1 %": 60, "0.1 %": 25}
+MOST_GROWTH = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """Latencies in ms, the share of the 10 nearest that were found, and the share of pages that were full."""
+class Case:
+    """A way to ask: the share of colour, a filter that may depend on the product, and whether it is held to goals."""
 
-    p50: float
-    p99: float
-    recall: float
-    full: float
+    name: str
+    narrowed: Callable[[Any], Any] = lambda product: None
+    colour: float | None = None
+    goals: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What was missed, and the unfiltered median of each size."""
+
+    missed: list[str] = field(default_factory=list)
+    unfiltered: dict[int, float] = field(default_factory=dict)
+
+    def expect(self, reached: bool, goal: str) -> None:
+        if not reached:
+            self.missed.append(goal)
 
 
 def main() -> int:
@@ -51,267 +76,170 @@ def main() -> int:
     from django.conf import settings
     from django.core.management import call_command
 
-    missed: list[str] = []
+    report = Report()
     try:
         call_command("migrate", verbosity=0)
-        for rows in [20_000] if options.quick else options.rows:
-            missed += measure(rows, dimensions=(256,) if options.quick else (256, 245), queries=options.queries)
+        if REAL:
+            measure(live(), options.queries, report, rows=None)
+        else:
+            for rows in [20_000] if options.quick else options.rows:
+                index = live() if options.reuse else vectors.load(rows, (256,) if options.quick else (256, 245))
+                measure(index, options.queries, report, rows=rows)
     finally:
         if "DATABASE_URL" not in os.environ:
             from example_shop import embedded_postgres
 
             embedded_postgres.stop(settings.DATA_DIR / "postgres")
-    for line in missed:
+    if {100_000, 1_000_000} <= report.unfiltered.keys():
+        growth = report.unfiltered[1_000_000] / report.unfiltered[100_000]
+        print(f"unfiltered, 1,000,000 against 100,000 vectors: {growth:.2f} times")
+        report.expect(growth < MOST_GROWTH, f"growth from 100,000 to 1,000,000 {growth:.2f} < {MOST_GROWTH}")
+    for line in report.missed:
         print(f"missed: {line}")
-    return 1 if missed and options.check else 0
+    return 1 if report.missed and options.check else 0
 
 
-def measure(rows: int, *, dimensions: Sequence[int], queries: int) -> list[str]:
+def live() -> Any:
+    from visual_search.models import SearchIndex
+
+    index = SearchIndex.objects.live()
+    if index is None:
+        sys.exit("There is no live index in this database. Run `make demo` first, or leave out --real and --reuse.")
+    return index
+
+
+def measure(index: Any, queries: int, report: Report, *, rows: int | None) -> None:
+    """Measure `index` in each case and print a table; `rows` is None for a real one, which has no goals of its size."""
     from example_shop.catalogue.models import Product
 
-    started = time.perf_counter()
-    index, vectors, categories = load(rows, dimensions)
-    print(f"\n{rows:,} vectors of {' + '.join(map(str, dimensions))}, loaded and indexed in {clock(started)}")
-    keys = np.random.default_rng(1).choice(np.arange(1, rows + 1), size=queries, replace=False).tolist()
-    filters: dict[str, Callable[[int], Any]] = {
-        "no filter": lambda key: None,
-        "10 %": lambda key: Product.objects.filter(stock__lt=100),
-        "1 %": lambda key: Product.objects.filter(stock__lt=10),
-        "0.1 %": lambda key: Product.objects.filter(stock__lt=1),
-        "own category": lambda key: Product.objects.filter(category_id=categories[key - 1] + 1),
-    }
-    missed = []
-    print(f"{'':24}{'p50 ms':>9}{'p99 ms':>9}{'recall':>9}{'full':>7}{'exact':>7}{'(a)/(b)':>9}")
-    for name, narrowed in filters.items():
-        missed += compare(rows, name, index, keys, narrowed)
-    for name, library in libraries(vectors):
-        times, _ = timed(library, [key - 1 for key in keys])
-        print(f"{name:24}{statistics.median(times):9.2f}{percentile(times):9.2f}")
-    return missed
+    keys, stored = vectors.stored(index)
+    parts = " + ".join(str(part["dimensions"]) for part in index.parts)
+    print(f"\n{len(keys):,} vectors of {parts} dimensions")
+    chosen = np.random.default_rng(1).choice(len(keys), size=min(queries, len(keys)), replace=False).tolist()
+    asked = [keys[number] for number in chosen]
+    products = Product.objects.in_bulk(asked)
+    print(
+        f"{'':26}{'p50 ms':>8}{'p99 ms':>8}{'QPS':>7}{'recall':>8}{'full':>6}{'way':>7}{'bare':>8}{'(a)/(b)':>9}"
+        f"{'products':>10}{'/(b)':>6}"
+    )
+    for case in cases(index):
+        ours = compare(index, case, asked, products, report, rows=rows)
+        if case.name == "no filter" and rows is not None:
+            report.unfiltered[rows] = ours
+    answered, empty = api_time.endpoint(index, asked, limit=PAGE)
+    print(f"GET similar/ {answered:.2f} ms; bare SQL and an empty view {empty:.2f} ms: {answered / empty:.2f} times")
+    report.expect(
+        answered <= MOST_OF_AN_EMPTY_VIEW * empty, f"GET similar/ <= {MOST_OF_AN_EMPTY_VIEW} of an empty view"
+    )
+    truth = exact(stored, chosen)
+    for name, build in rivals.installed(servers=rows == SERVERS_AT):
+        with tempfile.TemporaryDirectory() as folder:
+            search = build(stored, NEIGHBOURS, Path(folder))
+            times, found = timing.timed(search, chosen)
+        recall = np.mean([len({*rows} & {*right}) / len(right) for rows, right in zip(found, truth, strict=True)])
+        print(
+            f"{name:26}{statistics.median(times):8.2f}{timing.percentile(times):8.2f}{timing.rate(times):7,.0f}{recall:8.3f}",
+            flush=True,
+        )
 
 
-def compare(rows: int, name: str, index: Any, keys: Sequence[int], narrowed: Callable[[int], Any]) -> list[str]:
-    """Print the row of one filter, and return the goals that it misses."""
-    from visual_search.retrieval import gate, nearest, targets
-    from visual_search.retrieval.public import similar_to
+def cases(index: Any) -> Iterator[Case]:
+    from example_shop.catalogue.models import Category, Product
+
+    others = list(Category.objects.order_by("pk").values_list("pk", flat=True))
+    everything = Product.objects.all()
+    yield Case(name="no filter")
+    if len(index.parts) > 1:
+        yield from (Case(name=f"colour {share:g}", colour=share) for share in (0.0, 0.5, 1.0))
+    for name, pieces in (("10 %", 100), ("1 %", 10), ("0.1 %", 1)):
+        yield Case(name=name, narrowed=lambda product, most=pieces: everything.filter(stock__lt=most))
+    yield Case(name="own category", narrowed=lambda product: everything.filter(category_id=product.category_id))
+    yield Case(
+        name="own category, 10 % of it",
+        narrowed=lambda product: everything.filter(category_id=product.category_id, stock__lt=100),
+    )
+    if len(others) > 1:
+        yield Case(
+            name="another category",
+            narrowed=lambda product: everything.filter(
+                category_id=others[(others.index(product.category_id) + 1) % len(others)]
+            ),
+            goals=False,
+        )
+
+
+def compare(
+    index: Any, case: Case, asked: Sequence[Any], products: dict[Any, Any], report: Report, *, rows: int | None
+) -> float:
+    """Print the line of one case, note the goals that it misses, and return its median in ms."""
+    from visual_search.retrieval import answers, gate, nearest, targets
     from visual_search.retrieval.query import Query
 
-    queries = {key: Query(product=key, limit=NEIGHBOURS, queryset=narrowed(key)) for key in keys}
+    queries = {
+        key: Query(product=key, limit=NEIGHBOURS, queryset=case.narrowed(products[key]), colour=case.colour)
+        for key in asked
+    }
 
-    def matched(key: int) -> Any:
+    def matched(key: Any) -> Any:
         query = queries[key]
         return nearest.products(index, targets.of(index, query), gate=gate.of(query), limit=NEIGHBOURS)
 
-    for key in keys[:WARM_UP]:
+    for key in asked[:WARM_UP]:
         matched(key)
-    times, answers = timed(matched, keys)
-    found = {key: [match.product for match in answer[0]] for key, answer in zip(keys, answers, strict=True)}
-    exact = all(answer[1].attempts[-1].exact for answer in answers)
-    bare_times = bare(index, queries, {key: answer[1] for key, answer in zip(keys, answers, strict=True)})
-    hydrated, _ = timed(lambda key: similar_to(key, NEIGHBOURS, narrowed(key)), keys)
-    right = truth(index, queries)
-    recall = np.mean([len(set(found[key]) & set(right[key])) / max(len(right[key]), 1) for key in keys])
-    full = np.mean([len(found[key]) == len(right[key]) for key in keys])
-    way = "yes" if exact else "no"
-    ours, theirs, products = statistics.median(times), statistics.median(bare_times), statistics.median(hydrated)
-    print(f"{name:24}{ours:9.2f}{percentile(times):9.2f}{recall:9.3f}{full:7.0%}{way:>7}{ours / theirs:9.2f}")
-    print(f"{'  with products':24}{products:9.2f}{percentile(hydrated):9.2f}{'':23}{products / theirs:9.2f}")
-    goals = {
-        f"{name}: (a)/(b) for keys <= 1.5": ours / theirs <= 1.5,
-        f"{name}: (a)/(b) for products <= 3": products / theirs <= 3,
-        f"{name}: recall@10 >= 0.98": recall >= 0.98,
-        f"{name}: full pages": full == 1,
-    }
-    limits = {"10 %": 25, "0.1 %": 25, "1 %": 60}
-    if rows >= 1_000_000 and name in limits:
-        goals[f"{name}: p50 <= {limits[name]} ms at {rows:,}"] = ours <= limits[name]
-    return [goal for goal, reached in goals.items() if not reached]
+    times, found = timing.timed(matched, asked)
+    plans = [plan for _, plan in found]
+    bare_times, _ = timing.timed(
+        api_time.bare(index, queries, dict(zip(asked, plans, strict=True)), limit=NEIGHBOURS), asked
+    )
+    hydrated, _ = timing.timed(lambda key: answers.answer(queries[key]), asked)
+    hits, wanted, full = 0, 0, 0
+    for key, (matches, _) in zip(asked, found, strict=True):
+        right = truth(index, queries[key])
+        hits += len({match.product for match in matches} & right)
+        wanted += len(right)
+        full += len(matches) == len(right)
+    recall, pages = hits / max(wanted, 1), full / len(asked)
+    way = "exact" if all(plan.attempts[-1].exact for plan in plans) else "hnsw"
+    ours, theirs, whole = (statistics.median(each) for each in (times, bare_times, hydrated))
+    print(
+        f"{case.name:26}{ours:8.2f}{timing.percentile(times):8.2f}{timing.rate(times):7,.0f}{recall:8.3f}{pages:6.0%}{way:>7}"
+        f"{theirs:8.2f}{ours / theirs:9.2f}{whole:10.2f}{whole / theirs:6.2f}",
+        flush=True,
+    )
+    if case.goals:
+        report.expect(ours <= MOST_OF_BARE * theirs, f"{case.name}: (a)/(b) for keys <= {MOST_OF_BARE}")
+        report.expect(
+            whole <= MOST_OF_BARE_WITH_PRODUCTS * theirs,
+            f"{case.name}: (a)/(b) for products <= {MOST_OF_BARE_WITH_PRODUCTS:g}",
+        )
+        report.expect(recall >= LEAST_RECALL, f"{case.name}: recall@10 >= {LEAST_RECALL}")
+        report.expect(pages == 1, f"{case.name}: full pages")
+    if rows is not None and rows >= 1_000_000 and (most := MOST_MILLISECONDS.get(case.name)):
+        report.expect(ours <= most, f"{case.name}: p50 <= {most} ms at {rows:,}")
+    return ours
 
 
-def bare(index: Any, queries: dict[int, Any], plans: dict[int, Any]) -> list[float]:
-    """Return the times of the same statements on a plain psycopg connection with the settings made once."""
-    import psycopg
-    from django.db import connection
-    from pgvector.psycopg import register_vector
-
+def truth(index: Any, query: Any) -> set[Any]:
     from visual_search.retrieval import gate, nearest, targets
 
-    database = connection.settings_dict
-    with psycopg.connect(
-        host=database["HOST"], port=database["PORT"], user=database["USER"], dbname=database["NAME"], autocommit=True
-    ) as plain:
-        register_vector(plain)
-        cursor = plain.cursor(binary=True)
-        for name, value in nearest.settings_for(NEIGHBOURS * nearest.OVERSAMPLE).items():
-            cursor.execute(f"SET {name} = '{value}'")
-        statements = []
-        for key, query in queries.items():
-            last = plans[key].attempts[-1]
-            way = {"limit": NEIGHBOURS, "exact": last.exact, "width": last.width}
-            statements.append(nearest.statement_for(index, targets.of(index, query), gate=gate.of(query), **way))
-        for sql, parameters in statements[:WARM_UP]:
-            cursor.execute(sql, parameters).fetchall()
-        return timed(lambda statement: cursor.execute(*statement).fetchall(), statements)[0]
-
-
-def truth(index: Any, queries: dict[int, Any]) -> dict[int, list[int]]:
-    from visual_search.retrieval import gate, nearest, targets
-
-    right = {}
     width = NEIGHBOURS * nearest.OVERSAMPLE
-    for key, query in queries.items():
-        target = targets.of(index, query)
-        found, _ = nearest.ask(index, target, gate=gate.of(query), limit=NEIGHBOURS, exact=True, width=width)
-        right[key] = [match.product for match in found]
-    return right
+    found, _ = nearest.ask(
+        index, targets.of(index, query), gate=gate.of(query), limit=NEIGHBOURS, exact=True, width=width
+    )
+    return {match.product for match in found}
 
 
-def libraries(vectors: np.ndarray[Any, Any]) -> Iterator[tuple[str, Callable[[int], Any]]]:
-    """Yield in-process indexes over the same vectors, m = 16, ef_construction = 64, ef = 100, where installed."""
-    full = vectors.astype(np.float32)
-    try:
-        import faiss
-
-        faiss.omp_set_num_threads(1)
-        graph = faiss.IndexHNSWFlat(full.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
-        graph.hnsw.efConstruction, graph.hnsw.efSearch = 64, 100
-        faiss.omp_set_num_threads(os.cpu_count() or 1)
-        graph.add(full)
-        faiss.omp_set_num_threads(1)
-        yield "faiss HNSW, in process", lambda row: graph.search(full[row : row + 1], NEIGHBOURS + 1)
-    except ImportError:
-        print("faiss is not installed (pip install faiss-cpu): left out")
-    try:
-        import hnswlib
-
-        space = hnswlib.Index(space="ip", dim=full.shape[1])
-        space.init_index(max_elements=len(full), M=16, ef_construction=64)
-        space.add_items(full)
-        space.set_ef(100)
-        space.set_num_threads(1)
-        yield "hnswlib, in process", lambda row: space.knn_query(full[row], NEIGHBOURS + 1)
-    except ImportError:
-        print("hnswlib is not installed (pip install hnswlib): left out")
-
-
-def load(rows: int, dimensions: Sequence[int]) -> tuple[Any, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Fill the shop's tables, in place of what was there, and return the live index, the vectors and the categories."""
-    from django.db import connection
-    from pgvector import HalfVector
-    from pgvector.psycopg import register_vector
-
-    from visual_search.indexing import hnsw
-    from visual_search.models import SearchIndex
-
-    random = np.random.default_rng(0)
-    clusters = rows // 100
-    cluster = random.integers(clusters, size=rows)
-    categories = cluster % CATEGORIES
-    vectors = np.hstack([unit_part(random, cluster, clusters, size) for size in dimensions])
-    vectors /= np.float16(np.sqrt(len(dimensions)))
-    for old in SearchIndex.objects.all():
-        hnsw.drop(old.pk)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "TRUNCATE visual_search_searchindex, catalogue_product, catalogue_category RESTART IDENTITY CASCADE"
-        )
-        cursor.execute(
-            "INSERT INTO catalogue_category (name, slug)"
-            " SELECT 'Category ' || n, 'c' || n FROM generate_series(1, %s) n",
-            [CATEGORIES],
-        )
-        raw = connection.connection
-        register_vector(raw)
-        names = ["encoder", "colour"][: len(dimensions)]
-        index = SearchIndex.objects.create(
-            encoders=["tiny"], state="live", fitted_on=rows, dimensions=sum(dimensions),
-            parts=[
-                {"name": n, "dimensions": d, "share": 1 / len(names)} for n, d in zip(names, dimensions, strict=True)
-            ],
-        )  # fmt: skip
-        stock = random.permutation(rows) % 1000
-        with raw.cursor().copy(
-            "COPY catalogue_product (id, slug, name, description, category_id, brand, colour, price, stock, is_public,"
-            " created_at) FROM STDIN"
-        ) as copy:
-            for number in range(rows):
-                copy.write_row(
-                    (
-                        number + 1,
-                        f"p{number}",
-                        f"Product {number}",
-                        "",
-                        int(categories[number]) + 1,
-                        "b",
-                        "",
-                        1,
-                        int(stock[number]),
-                        True,
-                        "2026-01-01",
-                    )
-                )
-        with raw.cursor().copy(
-            "COPY visual_search_productembedding (index_id, product_id, image_key, position, state, error_code,"
-            " error_message, source_name, source_sha256, part_lengths, embedding) FROM STDIN (FORMAT BINARY)"
-        ) as copy:
-            copy.set_types(
-                [
-                    "int8",
-                    "int8",
-                    "varchar",
-                    "int2",
-                    "varchar",
-                    "varchar",
-                    "text",
-                    "varchar",
-                    "varchar",
-                    "float8[]",
-                    "halfvec",
-                ]
-            )
-            lengths = [1.0] * len(dimensions)
-            for number in range(rows):
-                copy.write_row(
-                    (index.pk, number + 1, "a", 0, "ready", "", "", "", "", lengths, HalfVector(vectors[number]))
-                )
-        cursor.execute("ANALYZE catalogue_product")
-    hnsw.build(index)
-    return index, vectors, categories
-
-
-def unit_part(
-    random: np.random.Generator, cluster: np.ndarray[Any, Any], clusters: int, size: int
-) -> np.ndarray[Any, Any]:
-    centres = random.normal(size=(clusters, size)).astype(np.float32)
-    part = np.empty((len(cluster), size), np.float16)
-    for start in range(0, len(cluster), LOADED_AT_ONCE):
-        chosen = centres[cluster[start : start + LOADED_AT_ONCE]]
-        noisy = chosen + 0.7 * random.normal(size=chosen.shape).astype(np.float32)
-        part[start : start + LOADED_AT_ONCE] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
-    return part
-
-
-def timed(call: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[float], list[Any]]:
-    times, results = [], []
-    for item in items:
-        started = time.perf_counter()
-        results.append(call(item))
-        times.append((time.perf_counter() - started) * 1000)
-    return times, results
-
-
-def percentile(times: Sequence[float]) -> float:
-    return float(np.percentile(times, 99))
-
-
-def clock(started: float) -> str:
-    return f"{time.perf_counter() - started:.0f} s"
+def exact(stored: vectors.Vectors, rows: Sequence[int]) -> list[list[int]]:
+    """Return the numbers of the rows nearest to each of `rows`, its own among them."""
+    return [np.argpartition(-(stored @ stored[row]), NEIGHBOURS)[: NEIGHBOURS + 1].tolist() for row in rows]
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--real", action="store_true", help="the live index of DATABASE_URL, else of .demo")
+    parser.add_argument("--reuse", action="store_true", help="the index that the last run loaded")
     parser.add_argument("--quick", action="store_true", help="20,000 vectors of 256 dimensions, under a minute")
     parser.add_argument("--check", action="store_true", help="exit 1 where a goal is missed")
     return parser.parse_args()

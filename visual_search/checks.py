@@ -29,6 +29,7 @@ _TYPES: dict[str, type[Any]] = {
     "DEVICE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
+    "TEXT_CONFIG": str,
     "DATABASE": str,
     "EF_SEARCH": int,
     "UPLOAD_MAX_BYTES": int,

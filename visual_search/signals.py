@@ -53,7 +53,7 @@ def _product_saved(
     if raw or using != conf.settings.DATABASE:
         return
     shop = catalog.current()
-    if update_fields is not None and update_fields.isdisjoint(shop.image_field_names()):
+    if update_fields is not None and not shop.concerned_by(update_fields):
         return
     changes.record(shop.concerns(instance), using=using)
 

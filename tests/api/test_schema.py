@@ -61,7 +61,7 @@ import django
 django.setup()
 from django.test import RequestFactory
 from visual_search.api import views
-answer = views.Photo.as_view()(RequestFactory().get("/"))
+answer = views.Search.as_view()(RequestFactory().get("/"))
 print(answer.status_code, answer.data)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

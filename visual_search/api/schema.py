@@ -30,7 +30,7 @@ _ASKED = (
 
 
 _WORDS = {
-    parameters.TEXT: 'Words that results should match: all of them, a "quoted phrase" as it stands, a word after - not.',
+    parameters.TEXT: 'Words to match: all of them, a "quoted phrase" as it stands, a word after - not.',
     parameters.WITHOUT: "Words that no result may match.",
 }
 
@@ -68,8 +68,8 @@ def photo(view: F) -> F:
         view,
         operation_id="visual_search_photo",
         summary="Products that look like a photo",
-        description="The photo is looked at in memory and never stored. Parameters may be form fields too. Where there is"
-        " a `text`, the photo may be left out.",
+        description="The photo is looked at in memory and never stored. Parameters may be form fields too."
+        " With a `text` the photo may be left out.",
         parameters=_parameters("region"),
         request={
             "multipart/form-data": {

@@ -46,7 +46,8 @@ def of(index: SearchIndex, query: Query) -> Target:
     """
     shares = _shares(index, query.colour)
     seen, without = terms(index, query), query.without
-    if len(seen) > 1:
+    # Words may be what is looked for, and the one picture what is looked away from.
+    if len(seen) > 1 or seen[0].weight < 0:
         return _several(index, seen, shares, without)
     (term,) = seen
     if term.photo is not None:

@@ -147,13 +147,8 @@ class Catalog:
             "thumbnail": self.thumbnail(product),
         }
 
-    def concerned_by(self, fields: Iterable[str]) -> bool:
-        """Return whether a save of these `fields` of the product may change its pictures or its words."""
-        named = TEXT_FIELDS if self.text_fields is None else self.text_fields
-        return not {*self.image_field_names(), *named}.isdisjoint(fields)
-
     def image_field_names(self) -> list[str]:
-        """Return the product's own image fields."""
+        """Return the product's own image fields: a save that touches neither these nor `text_fields` queues nothing."""
         if self.image_fields is not None:
             return list(self.image_fields)
         fields = product_model()._meta.get_fields()

@@ -148,6 +148,9 @@ def test_search__for_words_and_for_both(db: None) -> None:
     factories.embed()
 
     assert visual_search.search(words="boot") == [red]
-    assert visual_search.search(photo=factories.picture("royalblue"), words="boot", limit=2) in ([red, blue], [blue, red])
+    assert visual_search.search(photo=factories.picture("royalblue"), words="boot", limit=2) in (
+        [red, blue],
+        [blue, red],
+    )
     with pytest.raises(exceptions.InvalidQuery):
         visual_search.search()

@@ -271,3 +271,15 @@ def test_e010__pgvector_is_there_to_be_created_by_migrate(empty: str) -> None:
         assert checks.check_extension(databases=[empty]) == []
         # Nor has it any of our tables.
         assert checks.check_recall(databases=[empty]) == []
+
+
+@pytest.mark.django_db
+def test_e012__no_such_text_search_configuration() -> None:
+    def problems(name: str) -> list[tuple[str | None, str]]:
+        with override_settings(VISUAL_SEARCH={**SHOP, "TEXT_CONFIG": name}):
+            return [(each.id, str(each.hint)) for each in checks.check_text_config(databases=["default"])]
+
+    assert [problems(name) for name in ("auto", "simple", "german", "pg_catalog.german")] == [[], [], [], []]
+    assert problems("germn")[0][0] == "visual_search.E012"
+    assert "Did you mean 'german'?" in problems("germn")[0][1]
+    assert checks.check_text_config(databases=None) == []

@@ -7,7 +7,7 @@ from django.core import serializers
 from django.db import connection, transaction
 
 from tests import factories
-from visual_search import models, signals
+from visual_search import catalog, models, signals
 from visual_search.indexing import nudge
 
 pytestmark = pytest.mark.django_db
@@ -29,9 +29,21 @@ def test_save__of_a_product_is_recorded(product: Any) -> None:
     assert changed() == [product.pk]
 
 
-def test_save__of_fields_that_are_no_pictures_is_not(product: Any) -> None:
+def test_save__of_fields_that_are_neither_pictures_nor_words_is_not(product: Any) -> None:
     product.save(update_fields=["stock", "price"])
     assert changed() == []
+
+
+def test_save__of_fields_that_words_come_from_is_recorded(product: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    product.save(update_fields=["name"])
+    product.save(update_fields=["colour"])
+    assert changed() == [product.pk, product.pk]
+
+    monkeypatch.setattr(type(catalog.current()), "text_fields", ())
+    product.save(update_fields=["name"])
+    monkeypatch.setattr(type(catalog.current()), "text_fields", None)
+    product.save(update_fields=["colour"])
+    assert changed() == [product.pk, product.pk]
 
 
 def test_save_and_delete__of_an_image_concern_its_product(product: Any) -> None:

@@ -14,6 +14,7 @@ from tests import factories, watching
 from visual_search import models
 
 PHOTO = "/visual-search/photo/"
+SEARCH = "/visual-search/search/"
 
 
 @pytest.fixture
@@ -330,3 +331,67 @@ def test_pages__stand_on_their_own(client: Client, shop: SimpleNamespace, settin
     assert '<article class="vs-product">' in content
     assert "&lt;b&gt;Dark&lt;/b&gt;" in content
     assert not re.search(r"<style|<script(?! type=\"module\" src=)|\sstyle=|\son\w+=", content)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["the package's templates", "the shop's"])
+def test_search__asks_for_words(client: Client, db: None, settings: Any, own: bool) -> None:
+    if own:
+        settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": []}]
+    response = client.get(SEARCH)
+
+    page = response.content.decode()
+    assert (response.status_code, reverse("visual_search:search")) == (200, SEARCH)
+    assert len(re.findall(r'<input [^>]*type="search" name="text"[^>]* value=""', page)) == 1
+    assert 'type="file" name="photo"' in page
+    assert "Results for" not in page
+    assert models.SearchEvent.objects.count() == 0
+
+
+def test_search__shows_what_is_called_so(client: Client, shop: SimpleNamespace) -> None:
+    response = client.get(SEARCH, {"text": "red ROUND"})
+
+    page = response.content.decode()
+    search = models.SearchEvent.objects.get()
+    assert titles(response) == ["Red & round"]
+    assert (search.kind, search.results) == ("text", 1)
+    assert f'data-visual-search-event="{search.pk}:{shop.red.pk}"' in page
+    assert "Results for “red ROUND”" in page
+    assert page.count('value="red ROUND"') == 1
+    assert response.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_search__finds_nothing_and_says_so(client: Client, shop: SimpleNamespace) -> None:
+    for words in ("hidden", "nothing of the kind"):
+        response = client.get(SEARCH, {"text": words})
+        assert (response.status_code, titles(response)) == (200, [])
+        assert "We found nothing that is called so." in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("the", "There is nothing in these words"), ("x" * 201, "That was a lot of words.")]
+)
+def test_search__for_words_that_make_no_sense(client: Client, shop: SimpleNamespace, words: str, said: str) -> None:
+    response = client.get(SEARCH, {"text": words})
+
+    assert response.status_code == 400
+    assert message(response).startswith(said)
+
+
+def test_search__escapes_what_was_asked(client: Client, shop: SimpleNamespace) -> None:
+    assert "<script>alert" not in client.get(SEARCH, {"text": '"><script>alert(1)</script>'}).content.decode()
+
+
+def test_search__too_often(client: Client, shop: SimpleNamespace, settings: Any) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "API_RATES": {"visual_search": "1/min"}}
+
+    assert [client.get(SEARCH, {"text": "red"}).status_code for _ in range(2)] == [200, 429]
+    assert client.get(SEARCH).status_code == 200
+
+
+def test_photo__with_words(client: Client, shop: SimpleNamespace) -> None:
+    response = client.post(PHOTO, {"photo": upload(), "text": " -dark round "})
+
+    assert titles(response)[0] == "Red & round"
+    assert 'value="-dark round"' in response.content.decode()
+    refused = client.post(PHOTO, {"photo": upload(), "text": "the"})
+    assert (refused.status_code, message(refused)[:10]) == (400, "There is n")

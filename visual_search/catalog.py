@@ -20,6 +20,9 @@ logger = logging.getLogger("visual_search.catalog")
 
 Said = TypeVar("Said")
 
+TEXT_FIELDS = ("name", "title", "description", "brand", "brand_id", "category", "category_id")
+"""What the default catalog's `title` and `text` read, whichever of them the product has."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProductImage:
@@ -60,6 +63,9 @@ class Catalog:
 
     image_fields: ClassVar[Iterable[str] | None] = None
     """Fields of the product model that hold pictures; None finds every ImageField."""
+
+    text_fields: ClassVar[Iterable[str] | None] = None
+    """Fields of the product model that `title` and `text` read; None are those of the usual names."""
 
     filters: ClassVar[Mapping[str, str]] = {}
     """Filters that the API offers: {query parameter: ORM lookup}, as {"category": "category__slug"}."""
@@ -110,6 +116,11 @@ class Catalog:
         """Return the category's name, or ""."""
         return str(getattr(product, "category", "") or "")
 
+    def text(self, product: Any) -> str:
+        """Return what a search by words looks at beside the title, which counts more."""
+        description = str(getattr(product, "description", "") or "")
+        return "\n".join([self.brand(product), self.category(product), description])
+
     def group(self, product: Any) -> Any:
         """Return what variants of one article have in common (a parent's key), or None: only the nearest is shown."""
         return None
@@ -137,7 +148,7 @@ class Catalog:
         }
 
     def image_field_names(self) -> list[str]:
-        """Return the product's own image fields: a save that touches none of them queues nothing."""
+        """Return the product's own image fields: a save that touches neither these nor `text_fields` queues nothing."""
         if self.image_fields is not None:
             return list(self.image_fields)
         fields = product_model()._meta.get_fields()

@@ -16,6 +16,7 @@ from visual_search import catalog, conf
 from visual_search.asking import throttles
 from visual_search.encoders import registry
 from visual_search.exceptions import ConfigurationError, VisualSearchError
+from visual_search.indexing import texts
 from visual_search.models import SearchIndex
 from visual_search.retrieval import canary, query
 
@@ -29,6 +30,7 @@ _TYPES: dict[str, type[Any]] = {
     "DEVICE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
+    "TEXT_CONFIG": str,
     "DATABASE": str,
     "EF_SEARCH": int,
     "UPLOAD_MAX_BYTES": int,
@@ -49,7 +51,7 @@ def register() -> None:
     """Register every check with Django."""
     for check in (check_keys, check_values, check_product_model, check_catalog, check_encoders, check_engine):
         checks.register(check, checks.Tags.compatibility)
-    for check in (check_extension, check_recall):
+    for check in (check_extension, check_recall, check_text_config):
         checks.register(check, checks.Tags.database)
 
 
@@ -207,6 +209,26 @@ def check_extension(databases: Sequence[str] | None = None, **kwargs: Any) -> li
         hint = f"Install pgvector {least} or newer, then run as superuser: ALTER EXTENSION vector UPDATE;"
         return [_problem(f"Database {alias!r} has pgvector {row[0]}.", hint, "E010")]
     return []
+
+
+def check_text_config(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E012: the database has no text search configuration of that name."""
+    alias, name = conf.settings.DATABASE, conf.settings.TEXT_CONFIG
+    if not databases or alias not in databases or check_engine() or not isinstance(name, str):
+        return []
+    with connections[alias].cursor() as cursor:
+        # A name may have a schema before it: those on the search path may do without.
+        cursor.execute(
+            "SELECT cfgname FROM pg_ts_config WHERE pg_ts_config_is_visible(oid) UNION ALL"
+            " SELECT nspname || '.' || cfgname FROM pg_ts_config JOIN pg_namespace space ON space.oid = cfgnamespace"
+        )
+        known = [row[0] for row in cursor.fetchall()]
+    if texts.config() in known:
+        return []
+    close = difflib.get_close_matches(name, [texts.AUTO, *known], n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    hint += 'Give "auto", "simple", or a name that psql lists with \\dF.'
+    return [_problem(f"TEXT_CONFIG is {name!r}, which database {alias!r} doesn't have.", hint, "E012")]
 
 
 def check_recall(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -39,6 +39,9 @@ class Settings:
     QUEUE: str = "visual_search"
     """Celery queue of the worker."""
 
+    TEXT_CONFIG: str = "auto"
+    """Postgres's text search configuration for words: "auto" (that of LANGUAGE_CODE), "simple", "german" ..."""
+
     DATABASE: str = "default"
     """Database alias that holds products and embeddings."""
 

@@ -53,9 +53,14 @@ def _product_saved(
     if raw or using != conf.settings.DATABASE:
         return
     shop = catalog.current()
-    if update_fields is not None and update_fields.isdisjoint(shop.image_field_names()):
+    if update_fields is not None and update_fields.isdisjoint(_read_from(shop)):
         return
     changes.record(shop.concerns(instance), using=using)
+
+
+def _read_from(shop: catalog.Catalog) -> set[str]:
+    named = catalog.TEXT_FIELDS if shop.text_fields is None else shop.text_fields
+    return {*shop.image_field_names(), *named}
 
 
 def _product_deleted(instance: models.Model, using: str, **kwargs: Any) -> None:

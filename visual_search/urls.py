@@ -9,6 +9,7 @@ from visual_search import views
 app_name = "visual_search"
 
 urlpatterns = [
+    path("search/", views.search, name="search"),
     path("photo/", views.photo, name="photo"),
     path("products/<str:pk>/", views.similar, name="similar"),
 ]

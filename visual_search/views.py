@@ -1,4 +1,4 @@
-"""The pages for customers: search by photo, and products like a product. They work without JavaScript."""
+"""The pages for customers: search by words and by photo, and products like a product. They work without JavaScript."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from visual_search import conf
 from visual_search.asking import parameters, problems, throttles, uploads
 from visual_search.insight import events
 from visual_search.retrieval import answers
-from visual_search.retrieval.query import Query
+from visual_search.retrieval.query import Query, Term
 
 RESULTS = 24
 
@@ -41,6 +41,27 @@ def similar(request: HttpRequest, pk: str) -> HttpResponse:
     return _render(request, "visual_search/similar.html", context)
 
 
+@require_safe
+@cache_control(private=True, no_cache=True)
+def search(request: HttpRequest) -> HttpResponse:
+    """Ask for words; show what is called so, or what is wrong with them."""
+    template, context = "visual_search/search.html", {"words": request.GET.get(parameters.TEXT, "").strip()}
+    if not context["words"]:
+        return _render(request, template, context)
+    if (wait := throttles.SearchThrottle().seconds_to_wait(request)) is not None:
+        return _render(request, template, context, problem=problems.throttled(wait))
+    try:
+        answer = answers.answer(Query(words=context["words"], request=request, limit=RESULTS))
+    except Exception as error:
+        found = problems.of(error)
+        if found is None or found.status in (403, 404):
+            raise
+        return _render(request, template, context, problem=found)
+    recorded = events.record(answer, request=request)
+    shown = {"products": answer.products, "state": answer.state, "search": recorded or ""}
+    return _render(request, template, {**context, **shown})
+
+
 # Checking the CSRF token reads the body, and the upload handler has to be there first: so it is checked further in.
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -62,9 +83,12 @@ def photo(request: HttpRequest) -> HttpResponse:
 
 @csrf_protect
 def _search(request: HttpRequest) -> HttpResponse:
-    answer = answers.answer(Query(photo=uploads.photo(request.FILES), request=request, limit=RESULTS))
+    terms = [Term(photo=uploads.photo(request.FILES))]
+    if said := request.POST.get(parameters.TEXT, "").strip():
+        terms.append(Term(words=said))
+    answer = answers.answer(Query(terms=tuple(terms), request=request, limit=RESULTS))
     search = events.record(answer, request=request)
-    return _show_photo(request, products=answer.products, state=answer.state, search=search or "")
+    return _show_photo(request, products=answer.products, state=answer.state, search=search or "", said=said)
 
 
 def _show_photo(request: HttpRequest, *, problem: problems.Problem | None = None, **context: Any) -> HttpResponse:
@@ -90,6 +114,8 @@ def _message(problem: problems.Problem) -> str:
     megapixels = conf.settings.UPLOAD_MAX_PIXELS // 10**6
     known = {
         "photo_missing": _("Please choose a photo first."),
+        "words_unsearchable": _("There is nothing in these words to look for. Please name a thing, or how it is."),
+        "words_too_long": _("That was a lot of words. Please take the most important ones."),
         "photo_not_single": _("Please choose one photo at a time."),
         "image_too_large": _("This photo is larger than %(megabytes)d MB. Please choose a smaller one.")
         % {"megabytes": megabytes},

@@ -18,7 +18,7 @@ class FilterForm(forms.Form):
     Category and brands are checked against those that there are, not here.
     """
 
-    q = forms.CharField(label=_("Search by name"), max_length=100, required=False)
+    q = forms.CharField(label=_("Name"), max_length=100, required=False)
     price_min = forms.DecimalField(label=_("From"), min_value=0, max_digits=10, decimal_places=2, required=False)
     price_max = forms.DecimalField(label=_("To"), min_value=0, max_digits=10, decimal_places=2, required=False)
     in_stock = forms.BooleanField(label=_("In stock only"), required=False)
@@ -27,7 +27,6 @@ class FilterForm(forms.Form):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields["sort"].choices = [(key, label) for key, (label, _order) in SORTS.items()]  # type: ignore[attr-defined]
-        self.fields["q"].widget.attrs["placeholder"] = _("Search by name")
         for name in ("price_min", "price_max"):
             self.fields[name].widget.attrs |= {"inputmode": "decimal", "min": "0", "step": "any"}
             self.fields[name].localize = False

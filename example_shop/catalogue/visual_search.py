@@ -11,6 +11,7 @@ from example_shop.catalogue.models import Product, ProductQuerySet
 
 class ShopCatalog(visual_search.Catalog):
     image_models: ClassVar = {"catalogue.ProductImage": "product_id"}
+    text_fields: ClassVar = ("name", "description", "brand", "category", "colour")
     filters: ClassVar = {
         "category": "category__slug",
         "brand": "brand",
@@ -25,3 +26,6 @@ class ShopCatalog(visual_search.Catalog):
     def images(self, product: Product) -> Iterator[visual_search.ProductImage]:
         for image in product.images.all():
             yield visual_search.ProductImage(key=str(image.pk), file=image.image, alt=image.alt)
+
+    def text(self, product: Product) -> str:
+        return f"{super().text(product)}\n{product.colour}"

@@ -77,7 +77,7 @@ def test_page__says_what_was_searched_and_clicked(address: str, client: Client) 
         ("Blue mug", 2, 2),
     ]
     assert f'src="{blue.images.get().image.url}"' in html
-    assert "1 similar products, 2 photo, 1 empty</title>" in html
+    assert "1 similar products, 2 photo, 0 words, 1 empty</title>" in html
 
 
 @pytest.mark.parametrize(

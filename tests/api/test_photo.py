@@ -198,7 +198,7 @@ def test_photo__refuses_a_part_of_a_few_pixels(client: APIClient, shop: SimpleNa
 
 
 def test_photo__is_not_fetched(client: APIClient, shop: SimpleNamespace) -> None:
-    response = client.get(URL)
+    response = client.put(URL)
 
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
 

@@ -29,6 +29,7 @@ def test_schema__describes_every_answer_without_a_warning(paths: Any) -> None:
 
     assert described == {
         ("/api/visual-search/v1/products/{key}/similar/", "get"): ["200", "400", "404", "429", "503"],
+        ("/api/visual-search/v1/search/", "get"): ["200", "400", "429", "503"],
         ("/api/visual-search/v1/search/", "post"): ["200", "400", "413", "415", "422", "429", "503"],
         ("/api/visual-search/v1/events/", "post"): ["204", "400", "404", "413", "415", "429", "503"],
     }
@@ -37,7 +38,12 @@ def test_schema__describes_every_answer_without_a_warning(paths: Any) -> None:
 def test_schema__names_the_catalogs_filters(paths: Any) -> None:
     names = {each["name"] for each in paths["/api/visual-search/v1/products/{key}/similar/"]["get"]["parameters"]}
 
-    assert names == {"key", "limit", "colour", "diversity", "category", "brand", "price_min", "price_max", "stock_min"}
+    searched = {each["name"]: each for each in paths["/api/visual-search/v1/search/"]["get"]["parameters"]}
+    own = {"category", "brand", "price_min", "price_max", "stock_min"}
+
+    assert names == {"key", "limit", "colour", "diversity", "text", "without"} | own
+    assert set(searched) == names - {"key"}
+    assert [name for name, each in searched.items() if each.get("required")] == ["text"]
 
 
 def test_schema__describes_the_regions_of_a_photo(paths: Any) -> None:
@@ -61,12 +67,12 @@ import django
 django.setup()
 from django.test import RequestFactory
 from visual_search.api import views
-answer = views.Photo.as_view()(RequestFactory().get("/"))
+answer = views.Search.as_view()(RequestFactory().put("/"))
 print(answer.status_code, answer.data)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (done.stdout, done.returncode) == (
-        "405 {'code': 'method_not_allowed', 'detail': 'Method \"GET\" not allowed.'}\n",
+        "405 {'code': 'method_not_allowed', 'detail': 'Method \"PUT\" not allowed.'}\n",
         0,
     ), done.stderr

@@ -18,7 +18,7 @@ from visual_search import models
 from visual_search.api import views
 from visual_search.asking import parameters
 
-KNOWN = "limit, colour, diversity, category, brand, price_min, price_max, stock_min"
+KNOWN = "limit, colour, diversity, text, without, category, brand, price_min, price_max, stock_min"
 
 
 def url(key: object) -> str:

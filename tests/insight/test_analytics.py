@@ -60,9 +60,9 @@ def history() -> list[Any]:
 
 def test_searches_by_day__counts_kinds_and_empty_answers(history: list[Any]) -> None:
     assert analytics.searches_by_day(3) == [
-        analytics.Day(day=dt.date(2026, 3, 8), similar=0, photo=0, empty=0),
-        analytics.Day(day=dt.date(2026, 3, 9), similar=1, photo=1, empty=1),
-        analytics.Day(day=dt.date(2026, 3, 10), similar=3, photo=1, empty=1),
+        analytics.Day(day=dt.date(2026, 3, 8), similar=0, photo=0, text=0, empty=0),
+        analytics.Day(day=dt.date(2026, 3, 9), similar=1, photo=1, text=0, empty=1),
+        analytics.Day(day=dt.date(2026, 3, 10), similar=3, photo=1, text=0, empty=1),
     ]
     assert [day.searches for day in analytics.searches_by_day(4)] == [1, 0, 2, 4]
 

@@ -140,3 +140,17 @@ def test_nearest__leaves_the_shops_transaction_as_it_was() -> None:
         assert cursor.fetchone() == before
     product.refresh_from_db()
     assert product.name == "renamed"
+
+
+def test_search__for_words_and_for_both(db: None) -> None:
+    red = factories.product(name="boots", pictures=[factories.picture("crimson")])
+    blue = factories.product(name="lamp", pictures=[factories.picture("royalblue")])
+    factories.embed()
+
+    assert visual_search.search(words="boot") == [red]
+    assert visual_search.search(photo=factories.picture("royalblue"), words="boot", limit=2) in (
+        [red, blue],
+        [blue, red],
+    )
+    with pytest.raises(exceptions.InvalidQuery):
+        visual_search.search()

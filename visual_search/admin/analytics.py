@@ -63,16 +63,17 @@ def _tiles(summary: analytics.Summary) -> list[tuple[str, str, str]]:
 
 
 def _chart(by_day: list[analytics.Day]) -> charts.Chart:
-    said = _("%(day)s: %(similar)s similar products, %(photo)s photo, %(empty)s empty")
+    said = _("%(day)s: %(similar)s similar products, %(photo)s photo, %(text)s words, %(empty)s empty")
     return charts.stacked(
         [date_format(each.day, "MONTH_DAY_FORMAT") for each in by_day],
-        {"similar": [each.similar for each in by_day], "photo": [each.photo for each in by_day]},
+        {kind: [getattr(each, kind) for each in by_day] for kind in ("similar", "photo", "text")},
         titles=[
             said
             % {
                 "day": date_format(each.day, "MONTH_DAY_FORMAT"),
                 "similar": number_format(each.similar),
                 "photo": number_format(each.photo),
+                "text": number_format(each.text),
                 "empty": number_format(each.empty),
             }
             for each in by_day

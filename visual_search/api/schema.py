@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from visual_search import catalog, conf
 from visual_search.api import serializers
+from visual_search.asking import parameters
 from visual_search.exceptions import ConfigurationError
 
 try:
@@ -23,9 +24,15 @@ _COMMON = {
     503: "`database_unavailable`: try again after Retry-After seconds.",
 }
 _ASKED = (
-    "`invalid_limit`, `invalid_share`, `invalid_filter`, `unknown_parameter` or `knob_unavailable`: says what is"
-    " allowed."
+    "`invalid_limit`, `invalid_share`, `invalid_filter`, `unknown_parameter`, `knob_unavailable`, `words_unsearchable`,"
+    " `words_too_long` or `words_not_single`: says what is allowed."
 )
+
+
+_WORDS = {
+    parameters.TEXT: 'Words to match: all of them, a "quoted phrase" as it stands, a word after - not.',
+    parameters.WITHOUT: "Words that no result may match.",
+}
 
 
 def similar(view: F) -> F:
@@ -44,19 +51,30 @@ def similar(view: F) -> F:
     )
 
 
+def words(view: F) -> F:
+    """Describe the search by words."""
+    return _describe(
+        view,
+        operation_id="visual_search_words",
+        summary="Products that match words",
+        parameters=_parameters("text"),
+        responses={200: serializers.VisualSearchAnswer, 400: f"`words_missing`, or {_ASKED}", **_COMMON},
+    )
+
+
 def photo(view: F) -> F:
     """Describe the search by photo."""
     return _describe(
         view,
         operation_id="visual_search_photo",
         summary="Products that look like a photo",
-        description="The photo is looked at in memory and never stored. Limit and filters may be form fields too.",
+        description="The photo is looked at in memory and never stored. Parameters may be form fields too."
+        " With a `text` the photo may be left out.",
         parameters=_parameters("region"),
         request={
             "multipart/form-data": {
                 "type": "object",
                 "properties": {"photo": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP."}},
-                "required": ["photo"],
             }
         },
         responses={
@@ -105,7 +123,7 @@ def _describe(view: F, *, responses: Mapping[int, Any], **described: Any) -> F:
 
 
 def _parameters(own: str) -> list[Any]:
-    """Return what both searches take, and `own`, which only one of them does."""
+    """Return what all searches take, and `own`: what only one of them does, or has to have."""
     if utils is None:
         return []
     shares = {
@@ -118,12 +136,17 @@ def _parameters(own: str) -> list[Any]:
         filters = {}  # the checks say so
     described = [utils.OpenApiParameter("limit", int, description=f"1 to {conf.settings.MAX_LIMIT}.", default=12)]
     described += [utils.OpenApiParameter(n, float, description=d) for n, d in shares.items() if n not in filters]
+    described += [
+        utils.OpenApiParameter(n, str, description=d, many=n == parameters.WITHOUT, required=n == own)
+        for n, d in _WORDS.items()
+        if n not in filters
+    ]
     described += [utils.OpenApiParameter(name, str, description="Narrows the results.") for name in filters]
     if own == "key":
         described.append(
             utils.OpenApiParameter(own, str, utils.OpenApiParameter.PATH, description="The product's key.")
         )
-    elif own not in filters:
+    elif own == parameters.REGION and own not in filters:
         meaning = "left,top,right,bottom of a part of the photo that counts, 0 to 1; up to four of them."
         described.append(utils.OpenApiParameter(own, str, description=meaning, many=True))
     return described

@@ -32,7 +32,9 @@ class VisualSearchResult(serializers.Serializer[Any]):
     category = serializers.CharField()
     thumbnail = serializers.CharField()
     rank = serializers.IntegerField(min_value=1, help_text="1 is the nearest.")
-    similarity = serializers.FloatField(help_text="A cosine, at most 1, to 4 decimals.")
+    similarity = serializers.FloatField(
+        allow_null=True, help_text="A cosine, at most 1, to 4 decimals; null where only words have found the product."
+    )
     matched_image = VisualSearchMatchedImage(allow_null=True)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -86,7 +88,7 @@ def answer(found: answers.Answer, search: uuid.UUID | None) -> dict[str, Any]:
             {
                 **(catalog.said(shop.serialize, product, otherwise={}) or _by_its_key(shop, product)),
                 "rank": rank,
-                "similarity": round(float(product.similarity), 4),
+                "similarity": None if product.similarity is None else round(float(product.similarity), 4),
                 "matched_image": _image(product.matched_image),
             }
             for rank, product in enumerate(found.products, start=1)

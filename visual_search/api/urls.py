@@ -10,6 +10,6 @@ app_name = "visual_search_api"
 
 urlpatterns = [
     path("v1/products/<str:key>/similar/", views.Similar.as_view(), name="similar"),
-    path("v1/search/", views.Photo.as_view(), name="photo"),
+    path("v1/search/", views.Search.as_view(), name="photo"),
     path("v1/events/", views.Clicks.as_view(), name="events"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import DataError, transaction
@@ -74,8 +75,8 @@ class SearchView(APIView):
         answer.exception = True
         return answer
 
-    def find(self, request: Request, asked: dict[str, list[str]], **target: Any) -> answers.Answer:
-        """Answer for the product or photo of `target`, among what the parameters `asked` leave."""
+    def find(self, request: Request, asked: dict[str, list[str]], terms: Sequence[Term]) -> answers.Answer:
+        """Answer for `terms`, among what the parameters `asked` leave."""
         filters = parameters.filters(request, asked)
         query = Query(
             filters=filters,
@@ -83,7 +84,7 @@ class SearchView(APIView):
             limit=parameters.limit(asked),
             colour=parameters.share(asked, "colour"),
             diversity=parameters.share(asked, "diversity") or 0.0,
-            **target,
+            terms=tuple(terms),
         )
         if not filters:
             return answers.answer(query)
@@ -105,32 +106,50 @@ class Similar(SearchView):
         asked = parameters.only_known(request.query_params)
         parameters.limit(asked)
         product = parameters.product_key(request, key)
-        answer = self.find(request, asked, product=product)
+        answer = self.find(request, asked, [Term(product=product), *parameters.words(asked)])
         search = events.record(answer, product=product, request=request)
         # Price and stock are today's, and each answer is a search of its own: a copy may be kept, not used unasked.
         return Response(serializers.answer(answer, search), headers={"Cache-Control": "private, no-cache"})
 
 
-class Photo(SearchView):
-    """Products that look like a photo."""
+class Search(SearchView):
+    """Products that look like a photo, are called as words say, or both."""
 
     parser_classes = (MultiPartParser,)
-    throttle_classes = (throttles.UploadThrottle,)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         """Install the handler that keeps the photo in memory, before anything reads the body."""
-        uploads.install(request)
+        if request.method == "POST":
+            uploads.install(request)
         return super().initialize_request(request, *args, **kwargs)
+
+    def get_throttles(self) -> list[Any]:
+        """Return the throttle of photos for what may carry one."""
+        return [throttles.UploadThrottle() if self.request.method == "POST" else throttles.SearchThrottle()]
+
+    @schema.words
+    def get(self, request: Request) -> Response:
+        """Answer with products that match the words."""
+        asked = parameters.only_known(request.query_params)
+        words = parameters.words(asked)
+        if not any(term.weight > 0 for term in words):
+            raise InvalidQuery("There is no text: say what to look for, as ?text=red+dress.", code="words_missing")
+        return self._answer(request, self.find(request, asked, words), caching="no-cache")
 
     @schema.photo
     def post(self, request: Request) -> Response:
-        """Answer with products like the photo that is sent."""
-        photo = uploads.photo(request.FILES)
+        """Answer with products like the photo that is sent, or that match the words, or both."""
         asked = parameters.only_known(request.query_params, request.POST, of_photo=True, also=("csrfmiddlewaretoken",))
-        terms = tuple(Term(photo=photo, region=region) for region in parameters.regions(asked))
-        answer = self.find(request, asked, terms=terms or (Term(photo=photo),))
+        words, regions = parameters.words(asked), parameters.regions(asked)
+        seen = []
+        if request.FILES or regions or not any(term.weight > 0 for term in words):
+            photo = uploads.photo(request.FILES)
+            seen = [Term(photo=photo, region=region) for region in regions] or [Term(photo=photo)]
+        return self._answer(request, self.find(request, asked, [*seen, *words]), caching="no-store")
+
+    def _answer(self, request: Request, answer: answers.Answer, *, caching: str) -> Response:
         search = events.record(answer, request=request)
-        return Response(serializers.answer(answer, search), headers={"Cache-Control": "private, no-store"})
+        return Response(serializers.answer(answer, search), headers={"Cache-Control": f"private, {caching}"})
 
 
 class Clicks(SearchView):

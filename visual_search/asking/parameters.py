@@ -14,12 +14,16 @@ from django.utils.datastructures import MultiValueDict
 
 from visual_search import catalog, conf
 from visual_search.exceptions import InvalidQuery
+from visual_search.retrieval.query import Term
 
 LIMIT = "limit"
 DEFAULT_LIMIT = 12
 
 SHARES = ("colour", "diversity")
 """Parameters from 0 to 1, as `Query` has them; a filter of the catalog that has such a name keeps it."""
+
+TEXT, WITHOUT = "text", "without"
+"""Words that results should match, and words that none of them may; a filter of such a name keeps it too."""
 
 REGION = "region"
 MOST_REGIONS = 4
@@ -55,7 +59,9 @@ def _first(shown: models.QuerySet[Any], key: str) -> Any:
 
 def names(*, of_photo: bool = False) -> list[str]:
     """Return the parameters that a search takes."""
-    return list(dict.fromkeys([LIMIT, *SHARES, *([REGION] if of_photo else []), *catalog.current().filters]))
+    return list(
+        dict.fromkeys([LIMIT, *SHARES, TEXT, WITHOUT, *([REGION] if of_photo else []), *catalog.current().filters])
+    )
 
 
 def only_known(
@@ -102,6 +108,15 @@ def share(parameters: Mapping[str, list[str]], name: str) -> float | None:
     if len(values) > 1 or number is None:
         raise InvalidQuery(f"{name} is {_short(', '.join(values))}; give one number from 0 to 1.", code="invalid_share")
     return number
+
+
+def words(parameters: Mapping[str, list[str]]) -> list[Term]:
+    """Return the words that are asked for, then those that are not wanted; raise InvalidQuery."""
+    own = catalog.current().filters
+    said, unwanted = ([] if name in own else parameters.get(name, []) for name in (TEXT, WITHOUT))
+    if len(said) > 1:
+        raise InvalidQuery("text is given twice; put all the words into one.", code="words_not_single")
+    return [*(Term(words=each) for each in said), *(Term(words=each, weight=-1) for each in unwanted)]
 
 
 def regions(parameters: Mapping[str, list[str]]) -> list[tuple[float, float, float, float]]:

@@ -25,7 +25,7 @@ class Encoder(Protocol):
     `fingerprint` (SHA-256, hexadecimal) changes whenever the same picture would get another vector: it covers the
     weights, the preprocessing, the architecture and the options, not the machine. `input_size` (pixels) is the shorter
     side that it works with: give it to `decode(..., min_size=)`.
-    An encoder may also have `encode_text(texts) -> float32 [n, dimensions]`, in the space of its pictures, and
+    An encoder may also be a `TextEncoder`, in the space of its pictures, and have
     `feature_map(images) -> float32 [n, channels, height, width]`.
     """
 
@@ -36,6 +36,19 @@ class Encoder(Protocol):
 
     def encode(self, images: Sequence[Image.Image]) -> Features:
         """Return the raw features of RGB `images`, float32 [n, dimensions], not scaled to a length; n may be 0."""
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Turn words into vectors; `fingerprint` covers whatever determines them, as that of an `Encoder` does."""
+
+    name: str
+    dimensions: int
+    fingerprint: str
+
+    def encode_text(self, texts: Sequence[str]) -> Features:
+        """Return the features of `texts`, float32 [n, dimensions]; n may be 0."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import BadImage, EncoderError, VisualSearchError
-from visual_search.indexing import arrays, encoding, fit, pictures, rows
+from visual_search.indexing import arrays, encoding, fit, pictures, rows, texts
 from visual_search.models import ProductEmbedding, SearchIndex
 
 
@@ -23,7 +23,7 @@ class WorkerDied(VisualSearchError):
 
 @dataclass(slots=True)
 class Outcome:
-    """The rows of some products; those `unfinished` at the deadline, and those `put_off` by a storage that failed.
+    """The rows and texts of some products; those `unfinished` at the deadline, `put_off` by a storage that failed.
 
     Of `untouched` products the same rows are stored already, and no others.
     """
@@ -31,6 +31,7 @@ class Outcome:
     rows: list[rows.Row] = field(default_factory=list)
     untouched: set[Any] = field(default_factory=set)
     unfinished: set[Any] = field(default_factory=set)
+    texts: dict[Any, texts.Text] = field(default_factory=dict)
     put_off: set[Any] = field(default_factory=set)
 
 
@@ -83,6 +84,7 @@ class _Stream:
         self.outcome = Outcome()
         self._hopeless, self._deadline = hopeless, deadline
         self._products = list(pictures.load(keys).values())
+        self.outcome.texts = texts.of(self._products)
         self._stored = _stored(index, [key for key in keys if key not in forced])
         self._same: Counter[Any] = Counter()
         self._sampled = fit.sampled(index, keys)

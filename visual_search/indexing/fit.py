@@ -154,11 +154,16 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
             fingerprint=encoder.fingerprint,
             dimensions=sum(transform.dimensions for transform in transforms),
             parts=[
-                {"name": each.name, "dimensions": transform.dimensions, "share": share}
+                {"name": each.name, "dimensions": transform.dimensions, "share": share, **_knows_words(each)}
                 for each, transform, share in zip(encoder.encoders, transforms, shares, strict=True)
             ],
         )
     return True
+
+
+def _knows_words(encoder: base.Encoder) -> dict[str, bool]:
+    # A web process asks this of the index: loading the encoder for it would cost seconds.
+    return {"text": True} if isinstance(encoder, base.TextEncoder) else {}
 
 
 def _locked(index: SearchIndex) -> bool:

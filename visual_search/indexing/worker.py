@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from visual_search import conf
 from visual_search.exceptions import EncoderError, VisualSearchError
-from visual_search.indexing import changes, embedding, encoding, fit, leases, lifecycle, memory, queue, rows
+from visual_search.indexing import changes, embedding, encoding, fit, leases, lifecycle, memory, queue, rows, texts
 from visual_search.models import SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
@@ -177,6 +177,7 @@ def _finish(index: SearchIndex, claims: list[queue.Claim], outcome: embedding.Ou
                 whole = won - outcome.unfinished
                 touched = won - outcome.untouched
                 rows.write(index.pk, whole & touched, [row for row in outcome.rows if row.product in touched])
+                texts.write({key: text for key, text in outcome.texts.items() if key in whole})
                 queue.remove(claims, whole)
                 left = won & outcome.unfinished
                 queue.release([claim for claim in claims if claim.product in left], seconds=0, counted=False)

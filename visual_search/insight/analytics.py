@@ -33,17 +33,18 @@ class Day:
     day: dt.date
     similar: int
     photo: int
+    text: int
     empty: int
 
     @property
     def searches(self) -> int:
         """Return the day's searches of any kind."""
-        return self.similar + self.photo
+        return self.similar + self.photo + self.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """How long searches of one kind ("similar" or "photo") took, in ms: the median and the 95th percentile."""
+    """How long searches of one kind ("similar", "photo" or "text") took, in ms: the median and the 95th percentile."""
 
     kind: str
     p50: float
@@ -114,11 +115,12 @@ def searches_by_day(days: int) -> list[Day]:
         .annotate(
             similar=Count("pk", filter=Q(kind=SearchEvent.Kind.SIMILAR)),
             photo=Count("pk", filter=Q(kind=SearchEvent.Kind.PHOTO)),
+            text=Count("pk", filter=Q(kind=SearchEvent.Kind.TEXT)),
             empty=Count("pk", filter=Q(results=0)),
         )
     )
     found = {row["day"]: Day(**row) for row in counted}
-    return [found.get(day, Day(day=day, similar=0, photo=0, empty=0)) for day in _calendar(days)]
+    return [found.get(day, Day(day=day, similar=0, photo=0, text=0, empty=0)) for day in _calendar(days)]
 
 
 def latency(days: int) -> list[Latency]:

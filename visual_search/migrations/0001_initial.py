@@ -3,6 +3,8 @@ from __future__ import annotations
 import uuid
 
 import django.contrib.postgres.fields
+import django.contrib.postgres.indexes
+import django.contrib.postgres.search
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import pgvector.django.halfvec
@@ -16,7 +18,7 @@ def finish_tables(apps, schema_editor):
     """Add what Django's operations can't say: deletes that cascade in the database, and vectors that stay inline."""
     product = apps.get_model(conf.product_label())
     quote = schema_editor.quote_name
-    for name in ("ProductEmbedding", "QueuedProduct", "FitSample"):
+    for name in ("ProductEmbedding", "QueuedProduct", "FitSample", "ProductText"):
         table = apps.get_model("visual_search", name)._meta.db_table
         # Not deferrable: a product deleted meanwhile is an error of the statement, not of the commit.
         schema_editor.execute(
@@ -216,7 +218,7 @@ class Migration(migrations.Migration):
                 (
                     "kind",
                     models.CharField(
-                        choices=[("similar", "similar products"), ("photo", "photo")],
+                        choices=[("similar", "similar products"), ("photo", "photo"), ("text", "words")],
                         max_length=10,
                         verbose_name="kind",
                     ),
@@ -257,6 +259,31 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "fit sample",
+            },
+        ),
+        migrations.CreateModel(
+            name="ProductText",
+            fields=[
+                (
+                    "product",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to=conf.product_label(),
+                    ),
+                ),
+                ("title", models.TextField(verbose_name="title")),
+                ("text", models.TextField(verbose_name="text")),
+                ("config", models.CharField(max_length=127, verbose_name="text search configuration")),
+                ("vector", django.contrib.postgres.search.SearchVectorField()),
+            ],
+            options={
+                "verbose_name": "text of a product",
+                "verbose_name_plural": "texts of products",
+                "indexes": [django.contrib.postgres.indexes.GinIndex(fields=["vector"], name="visual_search_words")],
             },
         ),
         migrations.CreateModel(

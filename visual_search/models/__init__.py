@@ -6,12 +6,14 @@ from visual_search.models.embeddings import ProductEmbedding
 from visual_search.models.events import ResultEvent, SearchEvent
 from visual_search.models.indexes import FitSample, IndexArrays, SearchIndex
 from visual_search.models.queue import ProductChange, QueuedProduct
+from visual_search.models.texts import ProductText
 
 __all__ = [
     "FitSample",
     "IndexArrays",
     "ProductChange",
     "ProductEmbedding",
+    "ProductText",
     "QueuedProduct",
     "ResultEvent",
     "SearchEvent",

@@ -18,6 +18,7 @@ class SearchEvent(models.Model):
     class Kind(models.TextChoices):
         SIMILAR = "similar", _("similar products")
         PHOTO = "photo", _("photo")
+        TEXT = "text", _("words")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)

@@ -13,8 +13,8 @@ from django.views.decorators.debug import sensitive_variables
 from visual_search import catalog, conf
 from visual_search.catalog import ProductImage
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
+from visual_search.retrieval import fusion, live, nearest, ranking, words
 from visual_search.retrieval import gate as gates
-from visual_search.retrieval import live, nearest, ranking, targets
 from visual_search.retrieval.query import Query
 
 logger = logging.getLogger("visual_search.retrieval")
@@ -31,7 +31,9 @@ MOST_RANKED = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Products, nearest first, each with `similarity` (a cosine) and `matched_image` (ProductImage or None).
+    """Products, the best first, each with `similarity` (a cosine) and `matched_image` (ProductImage).
+
+    Both are None where only words have found the product, and there is nothing to compare it with.
 
     `state` is "ready", "pending" (no vector yet: ask again later) or "unavailable" (the product has no picture that
     could be embedded). `index` is the key of the index that answered, or None; `plan` says how the page was found.
@@ -54,31 +56,40 @@ def answer(query: Query, *, explain: bool = False) -> Answer:
     EncoderError for a photo that can't be looked at.
     """
     started = time.perf_counter()
+    words.expect_searchable(query)
     found = live.answering(lambda index: _search(index, query, explain=explain))
+    if found is None and query.kind == "text":
+        found = _search(None, query, explain=explain)
     products, state, key, plan = ([], PENDING, None, None) if found is None else found
     milliseconds = (time.perf_counter() - started) * 1000
     return Answer(kind=query.kind, state=state, index=key, products=products, milliseconds=milliseconds, plan=plan)
 
 
-def _search(index: SearchIndex, query: Query, *, explain: bool) -> tuple[list[Any], str, int, nearest.Plan]:
-    gate, target, shop = gates.of(query), targets.of(index, query), catalog.current()
+def _search(
+    index: SearchIndex | None, query: Query, *, explain: bool
+) -> tuple[list[Any], str, int | None, nearest.Plan | None]:
+    gate, shop = gates.of(query), catalog.current()
     grouped = type(shop).group is not catalog.Catalog.group
     thinned = grouped or query.per_seller is not None or query.diversity > 0
     wanted = query.limit * WIDER if thinned else query.limit
     while True:
-        matches, plan = nearest.products(index, target, gate=gate, limit=wanted, explain=explain)
-        products = _hydrate(matches, gate, shop)
+        found = fusion.products(index, query, gate=gate, limit=wanted, explain=explain)
+        products = _hydrate(found.matches, gate, shop)
         if grouped:
             products = ranking.collapse(products, shop)
         if query.per_seller is not None:
             products = ranking.cap(products, shop, query.per_seller)
-        if len(products) >= query.limit or len(matches) < wanted or wanted >= MOST_RANKED:
+        if len(products) >= query.limit or len(found.matches) < wanted or wanted >= MOST_RANKED:
             break
         wanted = min(wanted * WIDER, MOST_RANKED)
+    if index is None:
+        return products[: query.limit], READY, None, None
     if query.diversity > 0:
-        products = ranking.diversify(products, index, diversity=query.diversity, limit=query.limit)
-    state = READY if products or query.kind == "photo" else _state(index, query.products)
-    return products[: query.limit], state, index.pk, plan
+        products = ranking.diversify(
+            products, index, relevance=found.relevance, diversity=query.diversity, limit=query.limit
+        )
+    state = READY if products or query.kind != "similar" else _state(index, query.products)
+    return products[: query.limit], state, index.pk, found.plan
 
 
 def _hydrate(matches: Sequence[nearest.Match], gate: gates.Gate, shop: catalog.Catalog) -> list[Any]:
@@ -96,7 +107,8 @@ def _hydrate(matches: Sequence[nearest.Match], gate: gates.Gate, shop: catalog.C
     for match in matches:
         if match.product in shown and (product := chosen.get(match.product)) is not None:
             product.similarity = match.similarity
-            product.matched_image = _image(shop, shown[match.product], match.image_key)
+            key = match.image_key
+            product.matched_image = None if key is None else _image(shop, shown[match.product], key)
             products.append(product)
     return products
 

@@ -12,7 +12,8 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 
 from visual_search import catalog, conf
-from visual_search.models import ProductEmbedding
+from visual_search.indexing import texts
+from visual_search.models import ProductEmbedding, ProductText
 from visual_search.retrieval import statement
 from visual_search.retrieval.query import Query
 
@@ -22,17 +23,28 @@ ESTIMATES_KEPT = 512
 _estimates: OrderedDict[tuple[int, str], tuple[float, int]] = OrderedDict()
 
 
+_MATCHING = f"""NOT IN (
+    SELECT unwanted.product_id FROM {ProductText._meta.db_table} unwanted
+    WHERE unwanted.vector @@ websearch_to_tsquery(%s::regconfig, %s))"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """The condition on `embedding.product_id` as SQL without parameters, and the querysets that results come from.
 
-    `shown` are the catalog's products; `narrowed` the caller's queryset, or None.
+    `conditions` are what `sql` asks of a key, as SQL that comes after it. `shown` are the catalog's products;
+    `narrowed` the caller's queryset, or None.
     """
 
     sql: str
+    conditions: tuple[str, ...] = ()
     shown: models.QuerySet[Any]
     narrowed: models.QuerySet[Any] | None = None
     empty: bool = False
+
+    def on(self, column: str) -> str:
+        """Return the condition on another `column` with keys of products."""
+        return " AND ".join(f"{column} {condition}" for condition in self.conditions)
 
 
 def of(query: Query) -> Gate:
@@ -49,8 +61,12 @@ def of(query: Query) -> Gate:
             sql, values = chosen.values("pk").query.get_compiler(conf.settings.DATABASE).as_sql()
         except EmptyResultSet:
             return Gate(sql="FALSE", shown=shown, narrowed=narrowed, empty=True)
-        conditions.append(f"embedding.product_id IN ({statement.literal(sql, values)})")
-    return Gate(sql=" AND ".join(conditions), shown=shown, narrowed=narrowed)
+        conditions.append(f"IN ({statement.literal(sql, values)})")
+    for term in query.terms:
+        if term.words is not None and term.weight < 0:
+            conditions.append(statement.literal(_MATCHING, [texts.config(), term.words]))
+    sql = " AND ".join(f"embedding.product_id {condition}" for condition in conditions)
+    return Gate(sql=sql, conditions=tuple(conditions), shown=shown, narrowed=narrowed)
 
 
 def estimate(index: int, gate: Gate) -> int:

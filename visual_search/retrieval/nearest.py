@@ -35,11 +35,14 @@ SCANNED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A product, the picture of it that is nearest, and how similar that is: a cosine, at most 1."""
+    """A product, the picture of it that is nearest, and how similar that is: a cosine, at most 1.
+
+    Both are None for a product that only its words have found, where it can't be compared.
+    """
 
     product: Any
-    image_key: str
-    similarity: float
+    image_key: str | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,15 +29,28 @@ def features(
     `region` cuts out (left, top, right, bottom) first, as shares of the upright photo's width and height. Raises
     BadImage where it is no picture that can be used, EncoderError where the encoder can't look at it.
     """
+    encoder = _encoder(index)
+    share = 1.0 if region is None else min(region[2] - region[0], region[3] - region[1])
+    picture = _picture(photo, round(encoder.input_size / share))
+    return encoder.encode([picture if region is None else _cut(picture, region)])[0]
+
+
+def features_of_words(index: SearchIndex, words: str) -> base.Features:
+    """Return the raw features of `words`, float32 [sum(d)], zero where an encoder of `index` knows none.
+
+    Raises EncoderError where no encoder knows words, or the one that does can't encode them.
+    """
+    return _encoder(index).encode_text([words])[0]
+
+
+def _encoder(index: SearchIndex) -> joined.Joined:
     encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
     if encoder.fingerprint != index.fingerprint:
         raise EncoderUnavailable(
             f"The live index {index} was built with other weights than this process has. Search by photo answers again "
             "once an index for them is live, or the former version is back."
         )
-    share = 1.0 if region is None else min(region[2] - region[0], region[3] - region[1])
-    picture = _picture(photo, round(encoder.input_size / share))
-    return encoder.encode([picture if region is None else _cut(picture, region)])[0]
+    return encoder
 
 
 def _cut(picture: Image.Image, region: tuple[float, float, float, float]) -> Image.Image:

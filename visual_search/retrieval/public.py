@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 
 from visual_search.retrieval import answers
-from visual_search.retrieval.query import Query
+from visual_search.retrieval.query import Query, Term
 
 
 def similar_to(product: Any, limit: int = 12, queryset: models.QuerySet[Any] | None = None) -> list[Any]:
@@ -20,9 +20,15 @@ def similar_to(product: Any, limit: int = 12, queryset: models.QuerySet[Any] | N
     return answers.answer(Query(product=product, limit=limit, queryset=queryset)).products
 
 
-def search(*, photo: Any, limit: int = 12, queryset: models.QuerySet[Any] | None = None) -> list[Any]:
-    """Return up to `limit` products that look like what is on `photo`, nearest first, as `similar_to` does.
+def search(
+    *, photo: Any = None, words: str | None = None, limit: int = 12, queryset: models.QuerySet[Any] | None = None
+) -> list[Any]:
+    """Return up to `limit` products that look like what is on `photo`, match `words`, or both, as `similar_to` does.
 
-    `photo` is bytes, a binary file or a PIL image. Raises BadImage (see its `code`), EncoderError, InvalidQuery.
+    `photo` is bytes, a binary file or a PIL image. Where only words have found a product, its `similarity` may be None.
+    Raises BadImage (see its `code`), EncoderError, InvalidQuery.
     """
-    return answers.answer(Query(photo=photo, limit=limit, queryset=queryset)).products
+    if photo is None or words is None:
+        return answers.answer(Query(photo=photo, words=words, limit=limit, queryset=queryset)).products
+    terms = (Term(photo=photo), Term(words=words))
+    return answers.answer(Query(terms=terms, limit=limit, queryset=queryset)).products

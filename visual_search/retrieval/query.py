@@ -12,31 +12,39 @@ from django.db.models.query import ModelIterable
 
 from visual_search import catalog
 from visual_search.exceptions import InvalidQuery
+from visual_search.indexing import texts
 
 MOST_RESULTS = 100
 MOST_TERMS = 20
+
+LONGEST_WORDS = 200
+"""Characters of the words of one term."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
     """One thing to look for, or with a negative `weight` to look away from.
 
-    Exactly one of `product` (a key) and `photo` (bytes, a binary file, or a PIL image) is given. `region` is the part
-    of the photo that counts: (left, top, right, bottom) as shares of its width and height, 0 to 1.
+    Exactly one of `product` (a key), `photo` (bytes, a binary file, or a PIL image) and `words` is given. `region` is
+    the part of the photo that counts: (left, top, right, bottom) as shares of its width and height, 0 to 1. Products
+    that match words with a negative weight are no results.
     """
 
     product: Any = None
     photo: Any = field(default=None, repr=False)
+    words: str | None = None
     region: tuple[float, float, float, float] | None = None
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if (self.product is None) == (self.photo is None):
-            raise InvalidQuery("Ask with a product or with a photo, and with one of them only.")
+        if [self.product is None, self.photo is None, self.words is None].count(False) != 1:
+            raise InvalidQuery("Ask with a product, with a photo or with words, and with one of them only.")
         if not -10 <= self.weight <= 10 or self.weight == 0:
             raise InvalidQuery(f"A weight is {self.weight!r}; give a number from -10 to 10 other than 0.")
         if self.product is not None:
             object.__setattr__(self, "product", _key(self.product))
+        if self.words is not None:
+            object.__setattr__(self, "words", _words(self.words))
         if self.region is not None:
             if self.photo is None:
                 raise InvalidQuery("A region is part of a photo; this term has none.")
@@ -51,16 +59,17 @@ class Term:
 class Query:
     """What is looked for, among what, and how many.
 
-    `product` or `photo` asks with that one thing; `terms` with several, weighted. `filters` ({ORM lookup: value}) and
-    `queryset` narrow the products that the catalog shows to `request`; they never widen them. Results are objects of
-    `queryset` where there is one, else of the catalog. `exclude` are keys of products that must not come back; those
-    that are asked with never do. `colour` is the share of colour in what counts as near, 0 to 1 (default: the index's).
-    `diversity` (0 to 1) trades nearness for difference among the results, `per_seller` bounds the results of one
-    seller. Raises InvalidQuery.
+    `product`, `photo` or `words` asks with that one thing; `terms` with several, weighted. `filters` ({ORM lookup:
+    value}) and `queryset` narrow the products that the catalog shows to `request`; they never widen them. Results are
+    objects of `queryset` where there is one, else of the catalog. `exclude` are keys of products that must not come
+    back; those that are asked with never do. `colour` is the share of colour in what counts as near, 0 to 1 (default:
+    the index's). `diversity` (0 to 1) trades nearness for difference among the results, `per_seller` bounds the
+    results of one seller. Raises InvalidQuery.
     """
 
     product: Any = None
     photo: Any = field(default=None, repr=False)
+    words: str | None = None
     terms: tuple[Term, ...] = ()
     filters: Mapping[str, Any] = field(default_factory=dict)
     queryset: models.QuerySet[Any] | None = field(default=None, repr=False)
@@ -72,10 +81,10 @@ class Query:
     per_seller: int | None = None
 
     def __post_init__(self) -> None:
-        if self.terms and (self.product is not None or self.photo is not None):
-            raise InvalidQuery("Ask with terms, or with one product or photo; not with both.")
+        if self.terms and any(each is not None for each in (self.product, self.photo, self.words)):
+            raise InvalidQuery("Ask with terms, or with one product, photo or words; not with both.")
         if not self.terms:
-            object.__setattr__(self, "terms", (Term(product=self.product, photo=self.photo),))
+            object.__setattr__(self, "terms", (Term(product=self.product, photo=self.photo, words=self.words),))
         if len(self.terms) > MOST_TERMS or all(term.weight < 0 for term in self.terms):
             raise InvalidQuery(f"Give 1 to {MOST_TERMS} terms, and a positive weight to one of them at least.")
         if isinstance(self.limit, bool) or not isinstance(self.limit, int) or not 1 <= self.limit <= MOST_RESULTS:
@@ -92,12 +101,32 @@ class Query:
     @property
     def kind(self) -> str:
         """Return what kind of search this is, as the analytics count it."""
-        return "similar" if all(term.photo is None for term in self.terms) else "photo"
+        if any(term.photo is not None for term in self.terms):
+            return "photo"
+        return "similar" if self.products else "text"
 
     @property
     def products(self) -> list[Any]:
         """Return the keys of the products that are asked with."""
         return [term.product for term in self.terms if term.product is not None]
+
+    @property
+    def without(self) -> tuple[Any, ...]:
+        """Return the keys of the products that are no results: those asked with, and those to exclude."""
+        return tuple(dict.fromkeys([*self.products, *self.exclude]))
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidQuery(f"The words are {type(value).__name__}; give a string.")
+    words = texts.clean(value)
+    if not words:
+        raise InvalidQuery("There are no words: say what to look for.", code="words_unsearchable")
+    if len(words) > LONGEST_WORDS:
+        raise InvalidQuery(
+            f"The words have {len(words)} characters; give {LONGEST_WORDS} at most.", code="words_too_long"
+        )
+    return words
 
 
 def _key(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connections
@@ -40,18 +40,21 @@ def cap(products: Sequence[Any], shop: catalog.Catalog, most: int) -> list[Any]:
     return kept
 
 
-def diversify(products: Sequence[Any], index: SearchIndex, *, diversity: float, limit: int) -> list[Any]:
+def diversify(
+    products: Sequence[Any], index: SearchIndex, *, relevance: Mapping[Any, float], diversity: float, limit: int
+) -> list[Any]:
     """Return `limit` of `products` by maximal marginal relevance (Carbonell and Goldstein 1998).
 
-    One after the other, the one with the highest `(1 - diversity) * similarity - diversity * s` is taken, s being its
-    largest similarity to one that is taken already. Only the first 100 are considered.
+    One after the other, the one with the highest `(1 - diversity) * relevance - diversity * s` is taken, s being the
+    largest similarity of its picture that matched to that of one that is taken already; `relevance` is by key. Only
+    the first 100 are considered.
     """
     left = list(products[:MOST_DIVERSIFIED])
     between = _similarities(index, left)
     nearest = dict.fromkeys((product.pk for product in left), 0.0)
     taken: list[Any] = []
     while left and len(taken) < limit:
-        best = max(left, key=lambda product: (1 - diversity) * product.similarity - diversity * nearest[product.pk])
+        best = max(left, key=lambda product: (1 - diversity) * relevance[product.pk] - diversity * nearest[product.pk])
         left.remove(best)
         taken.append(best)
         for product in left:

@@ -27,13 +27,14 @@ _UNDO = (f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}", f"RELEASE SAVEPOINT {_SAVEPOINT}
 
 
 def run(
-    index: SearchIndex, sql: str, parameters: Sequence[Any], *, settings: Mapping[str, str]
+    index: SearchIndex | None, sql: str, parameters: Sequence[Any], *, settings: Mapping[str, str]
 ) -> list[tuple[Any, ...]]:
     """Return the rows of `sql` under `settings`; raise `live.Changed` where `index` is not the live one.
 
-    The settings and the live index's key travel in the same round trip. Their transaction ends with it: one of its own,
-    or a savepoint of the shop's, which is rolled back. That is the one way in which the settings can't reach what the
-    shop does next. Raises Django's database errors.
+    Without an index nothing is live yet, and what is live by now doesn't matter. The settings and the live index's
+    key travel in the same round trip. Their transaction ends with it: one of its own, or a savepoint of the shop's,
+    which is rolled back. That is the one way in which the settings can't reach what the shop does next. Raises
+    Django's database errors.
     """
     connection = connections[conf.settings.DATABASE]
     connection.ensure_connection()
@@ -52,7 +53,7 @@ def run(
                 for command in _UNDO if inside else ("ROLLBACK",):
                     raw.execute(command)
             raise
-    if live_index != index.pk:
+    if index is not None and live_index != index.pk:
         raise live.Changed
     return rows
 

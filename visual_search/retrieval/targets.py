@@ -45,17 +45,27 @@ def of(index: SearchIndex, query: Query) -> Target:
     Raises BadImage and EncoderError for a photo that can't be used, InvalidQuery for a knob that the index hasn't.
     """
     shares = _shares(index, query.colour)
-    without = tuple(dict.fromkeys([*query.products, *query.exclude]))
-    if len(query.terms) > 1:
-        return _several(index, query.terms, shares, without)
-    (term,) = query.terms
+    seen, without = terms(index, query), query.without
+    # Words may be what is looked for, and the one picture what is looked away from.
+    if len(seen) > 1 or seen[0].weight < 0:
+        return _several(index, seen, shares, without)
+    (term,) = seen
     if term.photo is not None:
         return _photo(index, photos.features(index, term.photo, region=term.region), shares, without)
+    if term.words is not None:
+        # The mean of words isn't known either, and the parts that know no words are zero.
+        return _photo(index, photos.features_of_words(index, term.words), shares, without)
     if len(set(shares)) == 1:
         return Target(vector=_stored(index), parameters=(term.product,), without=without)
     weights = HalfVector(_spread(index, shares))
     vector = f"({_stored(index)} * %s::halfvec({index.dimensions}))"
     return Target(vector=vector, parameters=(term.product, weights), without=without)
+
+
+def terms(index: SearchIndex, query: Query) -> list[Term]:
+    """Return the terms of `query` that have a vector in `index`: words only where one of its encoders knows them."""
+    knows_words = any(part.get("text") for part in index.parts)
+    return [term for term in query.terms if term.words is None or knows_words]
 
 
 def _shares(index: SearchIndex, colour: float | None) -> list[float]:
@@ -90,25 +100,40 @@ def _several(index: SearchIndex, terms: Sequence[Term], shares: Sequence[float],
     """Return `S sum(w v)`, v the centred unit vector of each term, w its weight, S the shares of the parts.
 
     A cosine doesn't ask for its length. Photos are centred on the catalogue's mean here, so that products and photos
-    can be added. A product without a vector yet adds nothing.
+    can be added; words are not centred. A product without a vector yet adds nothing.
     """
     transforms, weights = arrays.transforms(index.pk), _spread(index, shares)
     rows: list[str] = []
     values: list[Any] = []
     for term in terms:
-        if term.photo is None:
+        if term.product is not None:
             rows.append(f"SELECT {_stored(index)} * %s::halfvec({index.dimensions})")
             values += [term.product, HalfVector(weights * np.float32(term.weight))]
         else:
-            vectors, _ = parts.stored(photos.features(index, term.photo, region=term.region)[None], transforms)
+            if term.words is not None:
+                vector = _words(photos.features_of_words(index, term.words), transforms)
+            else:
+                features = photos.features(index, term.photo, region=term.region)
+                vector = parts.stored(features[None], transforms)[0][0]
             rows.append(f"SELECT %s::halfvec({index.dimensions})")
-            values.append(HalfVector(vectors[0] * weights * np.float32(term.weight)))
+            values.append(HalfVector(vector * weights * np.float32(term.weight)))
     added = " UNION ALL ".join(rows)
     return Target(
         vector=f"(SELECT sum(term.v)::halfvec({index.dimensions}) FROM ({added}) term(v))",
         parameters=tuple(values),
         without=without,
     )
+
+
+def _words(features: Vector, transforms: Sequence[parts.Transform]) -> Vector:
+    """Return `[unit(P unit(x)) | ...] / sqrt(parts)` for raw `features` of words, float32 [d].
+
+    They are not centred: words and pictures of one encoder lie apart, and from the pictures' mean all words lie in one
+    direction (Liang et al. 2022 on the modality gap).
+    """
+    pieces = parts.split(features[None], [len(transform.mean) for transform in transforms])
+    asked = [parts.unit(t.uncentred(piece))[0][0] for t, piece in zip(transforms, pieces, strict=True)]
+    return np.hstack(asked) / np.sqrt(np.float32(len(transforms)))
 
 
 def _photo(index: SearchIndex, features: Vector, shares: Sequence[float], without: tuple[Any, ...]) -> Target:

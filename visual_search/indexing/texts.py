@@ -1,0 +1,101 @@
+"""From products to the words that can be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.conf.locale import LANG_INFO
+from django.db import connections
+
+from visual_search import catalog, conf
+from visual_search.models import ProductText
+
+LONGEST = 50_000
+"""Characters of a text that count: Postgres refuses a vector of more than 1 MB."""
+
+AUTO, SIMPLE = "auto", "simple"
+
+STEMMED = frozenset({
+    "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german",
+    "greek", "hindi", "hungarian", "indonesian", "irish", "italian", "lithuanian", "nepali", "norwegian",
+    "portuguese", "romanian", "russian", "serbian", "spanish", "swedish", "tamil", "turkish",
+})  # fmt: skip
+"""Languages that every Postgres from 14 on can stem."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """What is said of a product: its title, and what else is searched."""
+
+    title: str
+    text: str
+
+
+def config() -> str:
+    """Return the text search configuration: TEXT_CONFIG, or the one of the project's language where that is "auto"."""
+    chosen = str(conf.settings.TEXT_CONFIG)
+    if chosen != AUTO:
+        return chosen
+    info = LANG_INFO.get(django_settings.LANGUAGE_CODE.lower().split("-")[0], {})
+    language = str(info.get("name", "")).lower().split(" ")[0]
+    return language if language in STEMMED else SIMPLE
+
+
+def of(products: Iterable[Any]) -> dict[Any, Text]:
+    """Return what the catalog says of `products`, by key; nothing where it fails, which is logged."""
+    shop = catalog.current()
+    return {
+        product.pk: Text(
+            title=clean(catalog.said(shop.title, product, otherwise=""))[:LONGEST],
+            text=clean(catalog.said(shop.text, product, otherwise=""))[:LONGEST],
+        )
+        for product in products
+    }
+
+
+def clean(text: Any) -> str:
+    """Return `text` as Postgres can hold it: without NUL and halves of characters, and runs of spaces as one."""
+    return " ".join(str(text).encode(errors="replace").decode().replace("\0", " ").split())
+
+
+def write(texts: Mapping[Any, Text]) -> None:
+    """Store `texts`, by product, in the caller's transaction; rows that say the same already are not written."""
+    if not texts:
+        return
+    connection, name = connections[conf.settings.DATABASE], config()
+    key = catalog.product_model()._meta.pk.rel_db_type(connection)
+    table = ProductText._meta.db_table
+    with connection.cursor() as cursor:
+        # In the order of the keys: the workers of two indexes may write the same products.
+        cursor.execute(
+            f"""
+            INSERT INTO {table} (product_id, title, text, config, vector)
+            SELECT new.key, new.title, new.text, %(config)s,
+                setweight(to_tsvector(%(config)s::regconfig, new.title), 'A')
+                    || to_tsvector(%(config)s::regconfig, new.text)
+            FROM unnest(%(keys)s::{key}[], %(titles)s::text[], %(texts)s::text[]) new(key, title, text)
+            LEFT JOIN {table} old ON old.product_id = new.key
+            WHERE (old.title, old.text, old.config) IS DISTINCT FROM (new.title, new.text, %(config)s)
+            ORDER BY new.key
+            ON CONFLICT (product_id) DO UPDATE SET title = excluded.title, text = excluded.text,
+                config = excluded.config, vector = excluded.vector
+            """,
+            {
+                "config": name,
+                "keys": list(texts),
+                "titles": [each.title for each in texts.values()],
+                "texts": [each.text for each in texts.values()],
+            },
+        )
+
+
+def differing(products: Iterable[Any]) -> set[Any]:
+    """Return the keys of those `products` of which the catalog says something else than what is stored."""
+    said, name = of(products), config()
+    stored = ProductText.objects.using(conf.settings.DATABASE).filter(product__in=list(said))
+    rows = stored.values_list("product_id", "title", "text", "config")
+    known = {key: Text(title=title, text=text) for key, title, text, used in rows if used == name}
+    return {key for key, text in said.items() if known.get(key) != text}

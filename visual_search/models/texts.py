@@ -1,0 +1,33 @@
+"""What is said of the products, for searches by words: one row a product, whichever index is live."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from visual_search import conf
+
+
+class ProductText(models.Model):
+    """The title of one product, what else the catalog says of it, and their words as Postgres ranks them.
+
+    `vector` has the title's words with weight A and the others with D, under the text search configuration `config`.
+    """
+
+    product = models.OneToOneField(
+        conf.product_label(), models.DO_NOTHING, db_constraint=False, primary_key=True, related_name="+"
+    )
+    title = models.TextField(_("title"))
+    text = models.TextField(_("text"))
+    config = models.CharField(_("text search configuration"), max_length=127)
+    vector = SearchVectorField()
+
+    class Meta:
+        verbose_name = _("text of a product")
+        verbose_name_plural = _("texts of products")
+        indexes = [GinIndex(fields=["vector"], name="visual_search_words")]
+
+    def __str__(self) -> str:
+        return f"text of {self.product_id}"

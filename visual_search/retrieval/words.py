@@ -1,0 +1,63 @@
+"""Products by what is said of them: Postgres full text search, through the same gate as everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections
+
+from visual_search import conf
+from visual_search.exceptions import InvalidQuery
+from visual_search.indexing import texts
+from visual_search.models import ProductText, SearchIndex
+from visual_search.retrieval import gate as gates
+from visual_search.retrieval import statement
+from visual_search.retrieval.query import Query
+
+_SETTINGS = {"jit": "off"}
+"""Compiling a statement of some milliseconds takes longer than it."""
+
+_BY_LENGTH = 1
+"""Normalisation of `ts_rank_cd`: divided by 1 + log(length), so that a long description doesn't win by its length."""
+
+
+def expect_searchable(query: Query) -> None:
+    """Raise InvalidQuery (`words_unsearchable`) for words of which Postgres keeps none to look for."""
+    asked = [term.words for term in query.terms if term.words is not None]
+    if not asked:
+        return
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            "SELECT words FROM unnest(%s::text[]) words"
+            " WHERE querytree(websearch_to_tsquery(%s::regconfig, words)) IN ('', 'T') LIMIT 1",
+            [asked, texts.config()],
+        )
+        found = cursor.fetchone()
+    if found is not None:
+        raise InvalidQuery(
+            f"There is nothing to look for in {found[0]!r:.60}: name a thing or how it is, as in 'red dress'. What "
+            "must not be there goes into words of its own with a negative weight.",
+            code="words_unsearchable",
+        )
+
+
+def products(
+    index: SearchIndex | None, words: str, *, gate: gates.Gate, without: Sequence[Any], limit: int
+) -> list[Any]:
+    """Return the keys of up to `limit` products that pass `gate` and match `words`, the best first.
+
+    Each of the words has to be there, a "quoted phrase" as it stands, a word after - not (`websearch_to_tsquery`).
+    Matches are ranked by cover density (`ts_rank_cd`; Clarke, Cormack and Tudhope 2000), words of the title first.
+    Raises `live.Changed` where `index` isn't the live one.
+    """
+    if gate.empty:
+        return []
+    sql = f"""
+        SELECT said.product_id
+        FROM {ProductText._meta.db_table} said, websearch_to_tsquery(%s::regconfig, %s) asked
+        WHERE said.vector @@ asked AND said.product_id <> ALL(%s) AND {gate.on("said.product_id")}
+        ORDER BY ts_rank_cd(said.vector, asked, {_BY_LENGTH}) DESC, md5(said.product_id::text) LIMIT {limit:d}
+    """
+    parameters = [texts.config(), words, list(without)]
+    return [row[0] for row in statement.run(index, sql, parameters, settings=_SETTINGS)]

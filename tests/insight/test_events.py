@@ -41,13 +41,13 @@ def test_record__writes_the_search_and_what_it_showed() -> None:
     ]
 
 
-def test_record__takes_two_statements_in_a_savepoint() -> None:
+def test_record__takes_one_statement_in_a_savepoint() -> None:
     products = [factories.product(pictures=[]) for _ in range(30)]
 
     with CaptureQueriesContext(connection) as queries:
         events.record(answer(*products))
 
-    assert [query["sql"].split()[0] for query in queries] == ["SAVEPOINT", "INSERT", "INSERT", "RELEASE"]
+    assert [query["sql"].split()[0] for query in queries] == ["SAVEPOINT", "WITH", "RELEASE"]
 
 
 def test_record__of_nothing_found() -> None:
@@ -143,3 +143,25 @@ def test_prune__keeps_what_the_setting_says(settings: Any) -> None:
     _aged(6)
 
     assert events.prune() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_record__alone_is_one_statement_and_leaves_the_setting() -> None:
+    product = factories.product(pictures=[])
+
+    with CaptureQueriesContext(connection) as queries:
+        assert events.record(answer(product))
+
+    assert [query["sql"].split()[0] for query in queries] == ["WITH"]
+    assert models.ResultEvent.objects.get().product_id == product.pk
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on",)
+
+
+def test_record__in_a_transaction_leaves_its_commit_durable() -> None:
+    events.record(answer(factories.product(pictures=[])))
+
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on",)

@@ -76,6 +76,9 @@ def test_e001__an_unknown_key() -> None:
         ("BATCH_SIZE", 0, "Give 1 or more."),
         ("EF_SEARCH", 1001, "pgvector allows 1 to 1000."),
         ("MAX_LIMIT", 101, "A search has at most 100 results."),
+        ("COLOUR_SHARE", "0.2", "Give a number from 0 to 1."),
+        ("COLOUR_SHARE", 1.5, "Give a number from 0 to 1."),
+        ("COLOUR_SHARE", True, "Give a number from 0 to 1."),
         ("RECORD_EVENTS", 1, "Give a value of type bool."),
     ],
 )

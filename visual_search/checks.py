@@ -23,10 +23,11 @@ from visual_search.retrieval import canary, query
 LEAST_PGVECTOR = (0, 8, 4)
 
 # Types of the keys whose type alone can be wrong; the others have a check of their own.
-_TYPES: dict[str, type[Any]] = {
+_TYPES: dict[str, Any] = {
     "PRODUCT_MODEL": str,
     "PRODUCT_MIGRATION": str,
     "CATALOG": str,
+    "COLOUR_SHARE": int | float,
     "DEVICE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
@@ -90,6 +91,9 @@ def _hint(key: str, value: Any) -> str:
     kind = _TYPES.get(key)
     if kind is None:
         return ""
+    if key == "COLOUR_SHARE":
+        number = isinstance(value, kind) and not isinstance(value, bool)
+        return "" if number and 0 <= value <= 1 else "Give a number from 0 to 1."
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         return f"Give a value of type {kind.__name__}."
     if kind is int and value < 1:

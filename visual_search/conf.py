@@ -27,8 +27,11 @@ class Settings:
     CATALOG: str = "visual_search.catalog.Catalog"
     """Dotted path of the `Catalog` that says which products and images there are."""
 
-    ENCODERS: Sequence[EncoderSpec] = ("efficientnet_lite0",)
-    """Encoders of a new index: names ("timm:resnet50") or dicts with "name", "weights", "sha256", "size"."""
+    ENCODERS: Sequence[EncoderSpec] = ("efficientnet_lite0", "colour")
+    """Encoders of a new index: names ("timm:resnet50") or dicts with "name", "weights", "sha256", "size", "crops"."""
+
+    COLOUR_SHARE: float = 0.2
+    """Share of the colour part in what counts as near, in an index that gets one; `colour=` asks for another."""
 
     DEVICE: str = "auto"
     """Where encoders run: "auto" (CUDA when there), "cpu", "cuda", "cuda:1"."""

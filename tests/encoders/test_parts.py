@@ -49,6 +49,20 @@ def test_uncentred__order_can_be_had_back_from_what_is_stored(features: parts.Fl
     assert again == pytest.approx(parts.unit(catalogue)[0] @ parts.unit(photo)[0][0], abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a"], [1]),
+        (["colour"], [1]),
+        (["a", "b"], [0.5, 0.5]),
+        (["a", "colour"], [0.7, 0.3]),
+        (["a", "colour", "b"], [0.35, 0.3, 0.35]),
+    ],
+)
+def test_shares__colours_and_the_rest(names: list[str], expected: list[float]) -> None:
+    assert parts.shares(names, colour=0.3) == pytest.approx(expected)
+
+
 def test_save_and_load(features: parts.Floats) -> None:
     transforms = [parts.fit(features), parts.fit(features[:30])]
 

@@ -63,6 +63,8 @@ def code(spec: Any) -> str:
         ({"name": "timm:resnet18", "size": "224"}, "encoder_invalid"),
         ({"name": "timm:resnet18", "size": 5}, "encoder_invalid"),
         ({"name": "timm:resnet18", "precision": "int8"}, "encoder_invalid"),
+        ({"name": "timm:resnet18", "crops": 3}, "encoder_invalid"),
+        ({"name": "colour", "size": 64}, "encoder_invalid"),
         ({"name": "timm:resnet18", "sha256": "a" * 64}, "encoder_invalid"),
         ({"name": "timm:resnet18", "weights": "a.pth", "sha256": "a"}, "encoder_invalid"),
     ],
@@ -76,8 +78,10 @@ def test_validate__wrong_specification(spec: Any, expected: str) -> None:
 def test_validate__right_specifications() -> None:
     for spec in (
         "efficientnet_lite0",
+        "colour",
         "tiny",
         "timm:resnet50.a1_in1k",
+        {"name": "efficientnet_lite0", "size": 320, "crops": 2},
         {"name": "torchvision:resnet18", "weights": "a.pth", "sha256": "A" * 64, "size": 224},
         "tests.encoders.test_registry.Shop",
     ):
@@ -94,7 +98,8 @@ def test_import__neither_torch_nor_django() -> None:
         "import sys; from visual_search import encoders; from visual_search.encoders import registry, pipeline\n"
         "from visual_search.images import decode, pool, source\n"
         "registry.validate('efficientnet_lite0'); registry.validate({'name': 'timm:resnet18', 'size': 224})\n"
-        "encoders.load('tiny'); print({'torch', 'torchvision', 'timm', 'django', 'celery'} & set(sys.modules))"
+        "encoders.load('tiny'); encoders.load('colour')\n"
+        "print({'torch', 'torchvision', 'timm', 'django', 'celery'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

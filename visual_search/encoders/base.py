@@ -74,7 +74,7 @@ def unknown(name: str, known: Iterable[str]) -> exceptions.EncoderError:
     near = difflib.get_close_matches(name, list(known), n=3)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return exceptions.EncoderError(
-        f"There is no encoder {name!r}. {hint}Use 'efficientnet_lite0', 'timm:NAME', 'torchvision:NAME' or the "
-        "dotted path of a function or class that returns an encoder.",
+        f"There is no encoder {name!r}. {hint}Use 'efficientnet_lite0', 'timm:NAME', 'torchvision:NAME', "
+        "'colour' or the dotted path of a function or class that returns an encoder.",
         code="encoder_unknown",
     )

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from visual_search.encoders import colour as colours
+
 Floats = npt.NDArray[np.float32]
 
 LEAST_FOR_MEAN = 20
@@ -90,9 +92,12 @@ def stored(features: Floats, transforms: Sequence[Transform]) -> tuple[Floats, F
     return np.hstack(parts) / np.sqrt(np.float32(len(transforms))), np.stack(lengths, axis=1)
 
 
-def equal_shares(count: int) -> list[float]:
-    """Return the shares of `count` parts that weigh the same."""
-    return [1 / count] * count
+def shares(names: Sequence[str], *, colour: float) -> list[float]:
+    """Return the shares of the parts `names`: `colour` for the colour part, the others share the rest equally."""
+    rest = len(names) - names.count(colours.NAME)
+    if rest in (0, len(names)):
+        return [1 / len(names)] * len(names)
+    return [colour / (len(names) - rest) if name == colours.NAME else (1 - colour) / rest for name in names]
 
 
 def save(transforms: Sequence[Transform]) -> bytes:

@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from visual_search import exceptions
-from visual_search.encoders import base, tiny
+from visual_search.encoders import base, colour, tiny
 
 Spec = str | Mapping[str, Any]
 
-_OPTIONS = frozenset({"weights", "sha256", "size", "precision"})
+_OPTIONS = frozenset({"weights", "sha256", "size", "crops", "precision"})
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 _LITE0 = "efficientnet_lite0"
 _BUILT_IN: dict[str, frozenset[str]] = {
-    _LITE0: frozenset({"size", "precision"}),
+    _LITE0: frozenset({"size", "crops", "precision"}),
+    colour.NAME: frozenset(),
     "tiny": frozenset(),
     "timm:": _OPTIONS,
     "torchvision:": _OPTIONS,
@@ -35,9 +36,10 @@ def load(spec: Spec, *, device: str = "auto") -> base.Encoder:
     """
     Return the encoder that `spec` names: the same object for the same `spec` and `device` within one process.
 
-    `spec` is a name or a mapping {"name": ..., "size": pixels, "precision": ..., "weights": path, "sha256": ...}.
-    A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `tiny` (for tests), or the dotted path of what
-    returns an encoder when called with the mapping's other keys. Raises `EncoderError`.
+    `spec` is a name or a mapping {"name": ..., "size": pixels, "crops": 1 or 2, "precision": ..., "weights": path,
+    "sha256": ...}.
+    A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `colour`, `tiny` (for tests), or the dotted path
+    of what returns an encoder when called with the mapping's other keys. Raises `EncoderError`.
     """
     validate(spec)
     key = json.dumps(spec if isinstance(spec, str) else dict(spec), sort_keys=True, default=str), device
@@ -59,6 +61,10 @@ def validate(spec: Spec) -> None:
         allowed = ", ".join(sorted(_BUILT_IN[kind])) or "none"
         raise _invalid(f"The encoder {name} has no option {', '.join(unknown)}. Its options: {allowed}.")
     size, precision, sha256 = options.get("size"), options.get("precision", "auto"), options.get("sha256")
+    if options.get("crops", 1) not in (1, 2):
+        raise _invalid(
+            f"The crops of the encoder {name} are {options['crops']!r}. Use 1 (the whole) or 2 (its middle too)."
+        )
     if size is not None and not (isinstance(size, int) and 32 <= size <= 2048):
         raise _invalid(f"The size of the encoder {name} is {size!r}. Use a number of pixels from 32 to 2048.")
     if precision not in _PRECISIONS:
@@ -93,10 +99,12 @@ def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
         return _from_dotted(name, options)
     if kind == "tiny":
         return tiny.TinyEncoder()
+    if kind == colour.NAME:
+        return colour.ColourEncoder()
     # torch takes seconds and some 300 MB: a process that only answers from stored vectors never gets here.
-    from visual_search.encoders import network
+    from visual_search.encoders import crops, network
 
-    precision = options.pop("precision", "auto")
+    precision, looks = options.pop("precision", "auto"), options.pop("crops", 1)
     options["path"] = options.pop("weights", None)
     model = name.partition(":")[2]
     if kind == _LITE0:
@@ -111,7 +119,8 @@ def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
         from visual_search.encoders import from_torchvision
 
         built = from_torchvision.build(model, **options)
-    return network.NetworkEncoder(built, device=device, precision=precision)
+    encoder = network.NetworkEncoder(built, device=device, precision=precision)
+    return crops.TwoCrops(encoder) if looks == 2 else encoder
 
 
 def _find_dotted(name: str) -> None:

@@ -88,7 +88,7 @@ def _placed(product: Image.Image, ground: Image.Image, random: np.random.Generat
     """Return `ground` with `product` in perspective before it, the edge of the frame cutting off a little at times."""
     width, height = ground.size
     # A scene fills the frame; an object that was cut out stands in it.
-    least, most = (0.85, 1.25) if product.getextrema()[3][0] == 255 else (0.6, 1.05)
+    least, most = (0.85, 1.25) if np.asarray(product.getchannel("A")).min() == 255 else (0.6, 1.05)
     scale = random.uniform(least, most) * min(width / product.width, height / product.height)
     half = np.array([product.width, product.height]) * scale / 2
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half

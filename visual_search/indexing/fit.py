@@ -148,7 +148,8 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
         every = np.vstack([*features, np.zeros((0, encoder.dimensions), np.float32)])
         transforms = [parts.fit(piece) for piece in parts.split(every, encoder.parts)]
         IndexArrays.objects.using(conf.settings.DATABASE).create(index=index, transforms=parts.save(transforms))
-        shares = parts.equal_shares(len(transforms))
+        names = [each.name for each in encoder.encoders]
+        shares = parts.shares(names, colour=conf.settings.COLOUR_SHARE)
         _indexes().filter(pk=index.pk).update(
             fitted_on=len(every),
             fingerprint=encoder.fingerprint,

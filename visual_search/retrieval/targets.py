@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 from pgvector import HalfVector
 
+from visual_search.encoders import colour as colours
 from visual_search.encoders import parts
 from visual_search.exceptions import InvalidQuery
 from visual_search.indexing import arrays
 from visual_search.models import ProductEmbedding, SearchIndex
 from visual_search.retrieval import photos
 from visual_search.retrieval.query import Query, Term
-
-COLOUR = "colour"
-"""Name of the part that holds colours."""
 
 KNOB = "knob_unavailable"
 
@@ -27,13 +25,15 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A query vector in SQL, and a `score` of a row (higher is nearer) where that differs from the cosine.
+    """A query vector in SQL, and a `score` of a row (higher is nearer) where that differs from the cosine by more than
+    the factor `scale`.
 
     Both are SQL over the columns of an embedding; `without` are keys of products that are never results.
     """
 
     vector: str
     parameters: tuple[Any, ...] = field(repr=False)
+    scale: float = 1.0
     score: str = ""
     score_parameters: tuple[Any, ...] = field(default=(), repr=False)
     without: tuple[Any, ...] = ()
@@ -59,7 +59,13 @@ def of(index: SearchIndex, query: Query) -> Target:
         return Target(vector=_stored(index), parameters=(term.product,), without=without)
     weights = HalfVector(_spread(index, shares))
     vector = f"({_stored(index)} * %s::halfvec({index.dimensions}))"
-    return Target(vector=vector, parameters=(term.product, weights), without=without)
+    return Target(vector=vector, parameters=(term.product, weights), scale=_scale(shares), without=without)
+
+
+def has_colours(index: SearchIndex) -> bool:
+    """Return whether queries of `index` may set the share of colour."""
+    names = [part["name"] for part in index.parts]
+    return len(names) > 1 and names.count(colours.NAME) == 1
 
 
 def terms(index: SearchIndex, query: Query) -> list[Term]:
@@ -73,13 +79,14 @@ def _shares(index: SearchIndex, colour: float | None) -> list[float]:
     shares = [float(part["share"]) for part in index.parts]
     if colour is None:
         return shares
-    coloured = [part["name"] == COLOUR for part in index.parts]
-    if sum(coloured) != 1 or len(shares) == 1:
+    if not has_colours(index):
         raise InvalidQuery(f"Index {index} has no colour part beside another, so colour=... does nothing.", code=KNOB)
-    rest = sum(share for share, is_colour in zip(shares, coloured, strict=True) if not is_colour)
-    return [
-        colour if is_colour else (1 - colour) * share / rest for share, is_colour in zip(shares, coloured, strict=True)
-    ]
+    return parts.shares([part["name"] for part in index.parts], colour=colour)
+
+
+def _scale(shares: Sequence[float]) -> float:
+    """Return what turns the cosine to `[s a | t b | ...]` into `s cos(a, a') + t cos(b, b') + ...`: 1 for the same."""
+    return math.sqrt(len(shares) * sum(share * share for share in shares))
 
 
 def _spread(index: SearchIndex, shares: Sequence[float]) -> Vector:

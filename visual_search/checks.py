@@ -28,6 +28,7 @@ _TYPES: dict[str, Any] = {
     "PRODUCT_MIGRATION": str,
     "CATALOG": str,
     "COLOUR_SHARE": int | float,
+    "LEARN_PHOTO_MEAN": bool,
     "DEVICE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,

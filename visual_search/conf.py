@@ -33,6 +33,9 @@ class Settings:
     COLOUR_SHARE: float = 0.2
     """Share of the colour part in what counts as near, in an index that gets one; `colour=` asks for another."""
 
+    LEARN_PHOTO_MEAN: bool = True
+    """Keep the sum of customers' photos' vectors and their number, and centre later photos on their mean."""
+
     DEVICE: str = "auto"
     """Where encoders run: "auto" (CUDA when there), "cpu", "cuda", "cuda:1"."""
 

@@ -24,7 +24,7 @@ from visual_search import conf
 from visual_search.admin import analytics, pages, reindex
 from visual_search.exceptions import IndexStateError
 from visual_search.indexing import lifecycle
-from visual_search.models import ProductEmbedding, SearchIndex
+from visual_search.models import PhotoMean, ProductEmbedding, SearchIndex
 
 ACTIVATABLE = (SearchIndex.State.READY, SearchIndex.State.PREVIOUS)
 
@@ -65,7 +65,7 @@ class SearchIndexAdmin(admin.ModelAdmin):
     fieldsets = (
         (None, {"fields": ("state_badge", "encoder_names", "metric", "created_at", "activated_at")}),
         (_("Products and pictures"), {"fields": ("products", "ready", "failed", "fitted_on")}),
-        (_("Vectors"), {"fields": ("dimensions", "vector_parts", "fingerprint")}),
+        (_("Vectors"), {"fields": ("dimensions", "vector_parts", "projection_text", "photos_seen", "fingerprint")}),
         (_("Measured"), {"fields": ("calibration_text", "evaluation_text"), "classes": ["collapse"]}),
     )
 
@@ -216,6 +216,19 @@ class SearchIndexAdmin(admin.ModelAdmin):
     def vector_parts(self, index: Any) -> Any:
         lines = [(part["name"], part["dimensions"], f"{100 * part['share']:.0f}") for part in index.parts]
         return format_html_join(", ", _now("{} ({} dimensions, share {} %)"), lines) or pages.NOTHING
+
+    @admin.display(description=_("projection"))
+    def projection_text(self, index: Any) -> Any:
+        if not index.projection:
+            return pages.NOTHING
+        kept = {"percent": f"{100 * index.projection['overlap']:.0f}"}
+        text = _now("keeps %(percent)s %% of the 10 nearest") % kept
+        return text + _now(", half whitened") if index.projection["whitened"] else text
+
+    @admin.display(description=_("photos in their mean"))
+    def photos_seen(self, index: Any) -> int:
+        rows = PhotoMean.objects.using(conf.settings.DATABASE).filter(index=index)
+        return rows.values_list("count", flat=True).first() or 0
 
     @admin.display(description=_("calibration"))
     def calibration_text(self, index: Any) -> Any:

@@ -13,8 +13,8 @@ from django.db.models import F, Sum
 
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
-from visual_search.indexing import encoding, locks, memory, pictures, queue
-from visual_search.models import FitSample, IndexArrays, QueuedProduct, SearchIndex
+from visual_search.indexing import encoding, locks, memory, pictures, projection, queue
+from visual_search.models import FitSample, IndexArrays, PhotoMean, QueuedProduct, SearchIndex
 
 PICTURES = 5_000
 """Pictures that are enough: the mean and 256 axes of more don't differ measurably."""
@@ -146,13 +146,16 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
             return True
         features = [_unpack(sample.features)[1] for sample in _samples(index).filter(pictures__gt=0).iterator(200)]
         every = np.vstack([*features, np.zeros((0, encoder.dimensions), np.float32)])
-        transforms = [parts.fit(piece) for piece in parts.split(every, encoder.parts)]
-        IndexArrays.objects.using(conf.settings.DATABASE).create(index=index, transforms=parts.save(transforms))
+        products = np.repeat(np.arange(len(features)), [len(rows) for rows in features])
         names = [each.name for each in encoder.encoders]
         shares = parts.shares(names, colour=conf.settings.COLOUR_SHARE)
+        transforms, measured = projection.fit(every, encoder.parts, shares=shares, products=products)
+        IndexArrays.objects.using(conf.settings.DATABASE).create(index=index, transforms=parts.save(transforms))
+        PhotoMean.objects.using(conf.settings.DATABASE).create(index=index, **_photos(encoder))
         _indexes().filter(pk=index.pk).update(
             fitted_on=len(every),
             fingerprint=encoder.fingerprint,
+            projection=measured,
             dimensions=sum(transform.dimensions for transform in transforms),
             parts=[
                 {"name": each.name, "dimensions": transform.dimensions, "share": share, **_knows_words(each)}
@@ -165,6 +168,13 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
 def _knows_words(encoder: base.Encoder) -> dict[str, bool]:
     # A web process asks this of the index: loading the encoder for it would cost seconds.
     return {"text": True} if isinstance(encoder, base.TextEncoder) else {}
+
+
+def _photos(encoder: joined.Joined) -> dict[str, Any]:
+    """Return what an older index of the same encoder has learnt of photos, or nothing yet."""
+    means = PhotoMean.objects.using(conf.settings.DATABASE).filter(index__fingerprint=encoder.fingerprint)
+    newest = means.order_by("-index_id").values("count", "sums").first()
+    return newest or {"sums": np.zeros(encoder.dimensions, np.float32)}
 
 
 def _locked(index: SearchIndex) -> bool:

@@ -8,6 +8,7 @@ import django.contrib.postgres.search
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import pgvector.django.halfvec
+import pgvector.django.vector
 from django.db import migrations, models
 from pgvector.django import VectorExtension
 
@@ -100,6 +101,14 @@ class Migration(migrations.Migration):
                         help_text="Pictures that the means and projections were fitted on.",
                         null=True,
                         verbose_name="fitted on",
+                    ),
+                ),
+                (
+                    "projection",
+                    models.JSONField(
+                        help_text='{"overlap", "whitened"}: what it keeps of the 10 nearest; null without one.',
+                        null=True,
+                        verbose_name="projection",
                     ),
                 ),
                 ("calibration", models.JSONField(null=True, verbose_name="calibration")),
@@ -236,6 +245,24 @@ class Migration(migrations.Migration):
                 "verbose_name": "search",
                 "verbose_name_plural": "searches",
             },
+        ),
+        migrations.CreateModel(
+            name="PhotoMean",
+            fields=[
+                (
+                    "index",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="photo_mean",
+                        serialize=False,
+                        to="visual_search.searchindex",
+                    ),
+                ),
+                ("count", models.PositiveIntegerField(default=0)),
+                ("sums", pgvector.django.vector.VectorField()),
+            ],
+            options={"verbose_name": "mean of photos", "verbose_name_plural": "means of photos"},
         ),
         migrations.CreateModel(
             name="FitSample",

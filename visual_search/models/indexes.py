@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from pgvector.django import VectorField
 
 from visual_search import conf
 
@@ -51,6 +52,11 @@ class SearchIndex(models.Model):
     fitted_on = models.PositiveIntegerField(
         _("fitted on"), null=True, help_text=_("Pictures that the means and projections were fitted on.")
     )
+    projection = models.JSONField(
+        _("projection"),
+        null=True,
+        help_text=_('{"overlap", "whitened"}: what it keeps of the 10 nearest; null without one.'),
+    )
     calibration = models.JSONField(_("calibration"), null=True)
     evaluation = models.JSONField(_("evaluation"), null=True)
     recall = models.JSONField(_("recall"), null=True, help_text=_("The newest figures of the recall canary."))
@@ -95,6 +101,24 @@ class IndexArrays(models.Model):
 
     def __str__(self) -> str:
         return f"arrays of {self.index_id}"
+
+
+class PhotoMean(models.Model):
+    """The sums of the unit vectors of customers' photos, each part's, and their number: all that is kept of them.
+
+    It has a row of its own, so that what waits for the index never waits for a photo.
+    """
+
+    index = models.OneToOneField(SearchIndex, models.CASCADE, primary_key=True, related_name="photo_mean")
+    count = models.PositiveIntegerField(default=0)
+    sums = VectorField()
+
+    class Meta:
+        verbose_name = _("mean of photos")
+        verbose_name_plural = _("means of photos")
+
+    def __str__(self) -> str:
+        return f"mean of {self.count} photos in {self.index_id}"
 
 
 class FitSample(models.Model):

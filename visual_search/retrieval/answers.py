@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from visual_search import catalog, conf
 from visual_search.catalog import ProductImage
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
-from visual_search.retrieval import fusion, live, nearest, ranking, words
+from visual_search.retrieval import fusion, live, nearest, photomean, ranking, words
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query
 
@@ -49,24 +49,25 @@ class Answer:
 
 # An error report shows the variables of every frame below: the photo, and its vector.
 @sensitive_variables()
-def answer(query: Query, *, explain: bool = False) -> Answer:
+def answer(query: Query, *, explain: bool = False, learn: bool = True) -> Answer:
     """Answer `query` from the live index.
 
-    With `explain`, the plan has Postgres's own, at the cost of running the search once more. Raises BadImage and
-    EncoderError for a photo that can't be looked at.
+    With `explain`, the plan has Postgres's own, at the cost of running the search once more. Without `learn`, a photo
+    is not added to the mean of photos, since it isn't a customer's. Raises BadImage and EncoderError for a photo that
+    can't be looked at.
     """
     started = time.perf_counter()
     words.expect_searchable(query)
-    found = live.answering(lambda index: _search(index, query, explain=explain))
+    found = live.answering(lambda index: _search(index, query, explain=explain, learn=learn))
     if found is None and query.kind == "text":
-        found = _search(None, query, explain=explain)
+        found = _search(None, query, explain=explain, learn=learn)
     products, state, key, plan = ([], PENDING, None, None) if found is None else found
     milliseconds = (time.perf_counter() - started) * 1000
     return Answer(kind=query.kind, state=state, index=key, products=products, milliseconds=milliseconds, plan=plan)
 
 
 def _search(
-    index: SearchIndex | None, query: Query, *, explain: bool
+    index: SearchIndex | None, query: Query, *, explain: bool, learn: bool
 ) -> tuple[list[Any], str, int | None, nearest.Plan | None]:
     gate, shop = gates.of(query), catalog.current()
     grouped = type(shop).group is not catalog.Catalog.group
@@ -84,6 +85,8 @@ def _search(
         wanted = min(wanted * WIDER, MOST_RANKED)
     if index is None:
         return products[: query.limit], READY, None, None
+    if learn:
+        photomean.learn(index, found.photos)
     if query.diversity > 0:
         products = ranking.diversify(
             products, index, relevance=found.relevance, diversity=query.diversity, limit=query.limit

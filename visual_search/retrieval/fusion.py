@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from visual_search.models import SearchIndex
@@ -23,11 +23,15 @@ FUSED = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Products in rank order, how relevant each is (at most 1), and how the nearest ones were found, or None."""
+    """Products in rank order, how relevant each is (at most 1), and how the nearest ones were found, or None.
+
+    `photos` are the raw features of the photos that were asked with.
+    """
 
     matches: list[nearest.Match]
     relevance: Mapping[Any, float]
     plan: nearest.Plan | None
+    photos: tuple[targets.Vector, ...] = field(default=(), repr=False)
 
 
 def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit: int, explain: bool = False) -> Found:
@@ -39,18 +43,20 @@ def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit
     said = [term for term in query.terms if term.words is not None and term.weight > 0]
     plan: nearest.Plan | None = None
     if index is not None and seen and not said:
-        matches, plan = nearest.products(index, targets.of(index, query), gate=gate, limit=limit, explain=explain)
-        return Found(
-            matches=matches, relevance={match.product: match.similarity or 0.0 for match in matches}, plan=plan
-        )
+        target = targets.of(index, query)
+        matches, plan = nearest.products(index, target, gate=gate, limit=limit, explain=explain)
+        relevance = {match.product: match.similarity or 0.0 for match in matches}
+        return Found(matches=matches, relevance=relevance, plan=plan, photos=target.photos)
     depth = max(limit, FUSED)
     rankings = [
         (term.weight, words.products(index, term.words or "", gate=gate, without=query.without, limit=depth))
         for term in said
     ]
     near: dict[Any, nearest.Match] = {}
+    photos: tuple[targets.Vector, ...] = ()
     if index is not None and seen:
         target = targets.of(index, query)
+        photos = target.photos
         if any(term.weight > 0 for term in seen):
             matches, plan = nearest.products(index, target, gate=gate, limit=depth, explain=explain)
             near = {match.product: match for match in matches}
@@ -67,6 +73,7 @@ def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit
         matches=[near.get(key) or nearest.Match(product=key) for key in in_order(scores)[:limit]],
         relevance={key: score / best for key, score in scores.items()},
         plan=plan,
+        photos=photos,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from visual_search.encoders import parts
 from visual_search.exceptions import InvalidQuery
 from visual_search.indexing import arrays
 from visual_search.models import ProductEmbedding, SearchIndex
-from visual_search.retrieval import photos
+from visual_search.retrieval import photomean, photos
 from visual_search.retrieval.query import Query, Term
 
 KNOB = "knob_unavailable"
@@ -28,7 +29,8 @@ class Target:
     """A query vector in SQL, and a `score` of a row (higher is nearer) where that differs from the cosine by more than
     the factor `scale`.
 
-    Both are SQL over the columns of an embedding; `without` are keys of products that are never results.
+    Both are SQL over the columns of an embedding; `without` are keys of products that are never results, and `photos`
+    the raw features of the photos that are asked with.
     """
 
     vector: str
@@ -37,6 +39,7 @@ class Target:
     score: str = ""
     score_parameters: tuple[Any, ...] = field(default=(), repr=False)
     without: tuple[Any, ...] = ()
+    photos: tuple[Vector, ...] = field(default=(), repr=False)
 
 
 def of(index: SearchIndex, query: Query) -> Target:
@@ -53,8 +56,8 @@ def of(index: SearchIndex, query: Query) -> Target:
     if term.photo is not None:
         return _photo(index, photos.features(index, term.photo, region=term.region), shares, without)
     if term.words is not None:
-        # The mean of words isn't known either, and the parts that know no words are zero.
-        return _photo(index, photos.features_of_words(index, term.words), shares, without)
+        # The mean of words isn't known, and the parts that know no words are zero.
+        return _uncentred(index, photos.features_of_words(index, term.words), shares, without)
     if len(set(shares)) == 1:
         return Target(vector=_stored(index), parameters=(term.product,), without=without)
     weights = HalfVector(_spread(index, shares))
@@ -106,11 +109,12 @@ def _stored(index: SearchIndex) -> str:
 def _several(index: SearchIndex, terms: Sequence[Term], shares: Sequence[float], without: tuple[Any, ...]) -> Target:
     """Return `S sum(w v)`, v the centred unit vector of each term, w its weight, S the shares of the parts.
 
-    A cosine doesn't ask for its length. Photos are centred on the catalogue's mean here, so that products and photos
-    can be added; words are not centred. A product without a vector yet adds nothing.
+    A cosine doesn't ask for its length. Until the photos' mean is known, photos are centred on the catalogue's here,
+    so that products and photos can be added; words are not centred. A product without a vector yet adds nothing.
     """
-    transforms, weights = arrays.transforms(index.pk), _spread(index, shares)
+    weights = _spread(index, shares)
     rows: list[str] = []
+    seen: list[Vector] = []
     values: list[Any] = []
     for term in terms:
         if term.product is not None:
@@ -118,10 +122,11 @@ def _several(index: SearchIndex, terms: Sequence[Term], shares: Sequence[float],
             values += [term.product, HalfVector(weights * np.float32(term.weight))]
         else:
             if term.words is not None:
-                vector = _words(photos.features_of_words(index, term.words), transforms)
+                vector = _words(photos.features_of_words(index, term.words), arrays.transforms(index.pk))
             else:
-                features = photos.features(index, term.photo, region=term.region)
-                vector = parts.stored(features[None], transforms)[0][0]
+                seen.append(photos.features(index, term.photo, region=term.region))
+                transforms = photomean.transforms(index) or arrays.transforms(index.pk)
+                vector = parts.stored(seen[-1][None], transforms)[0][0]
             rows.append(f"SELECT %s::halfvec({index.dimensions})")
             values.append(HalfVector(vector * weights * np.float32(term.weight)))
     added = " UNION ALL ".join(rows)
@@ -129,6 +134,7 @@ def _several(index: SearchIndex, terms: Sequence[Term], shares: Sequence[float],
         vector=f"(SELECT sum(term.v)::halfvec({index.dimensions}) FROM ({added}) term(v))",
         parameters=tuple(values),
         without=without,
+        photos=tuple(seen),
     )
 
 
@@ -144,11 +150,25 @@ def _words(features: Vector, transforms: Sequence[parts.Transform]) -> Vector:
 
 
 def _photo(index: SearchIndex, features: Vector, shares: Sequence[float], without: tuple[Any, ...]) -> Target:
-    """Return the target for a photo of raw `features`, float32 [sum(d)].
+    """Return the target for a photo of raw `features`, float32 [sum(d)], centred once the mean of photos is known."""
+    if (learnt := photomean.transforms(index)) is None:
+        return dataclasses.replace(_uncentred(index, features, shares, without), photos=(features,))
+    vector = parts.stored(features[None], learnt)[0][0] * _spread(index, shares)
+    return Target(
+        vector=f"%s::halfvec({index.dimensions})",
+        parameters=(HalfVector(vector),),
+        scale=_scale(shares),
+        without=without,
+        photos=(features,),
+    )
 
-    The photo isn't centred, since nobody knows the mean of photos yet, and the rows are. With q the photo's part and c
-    a row's picture, `q . c = q . m + n (q . part)`, n the length of the centred part: so the uncentred cosine can be
-    had exactly, and the nearest few hundred are put into its order.
+
+def _uncentred(index: SearchIndex, features: Vector, shares: Sequence[float], without: tuple[Any, ...]) -> Target:
+    """Return the target for raw `features`, float32 [sum(d)], of a kind whose mean isn't known.
+
+    They aren't centred, and the rows are. With q a part of them and c a row's picture, `q . c = q . m + n (q . part)`,
+    n the length of the centred part: so the uncentred cosine can be had exactly, and the nearest few hundred are put
+    into its order.
     """
     transforms = arrays.transforms(index.pk)
     pieces = parts.split(features[None], [len(transform.mean) for transform in transforms])

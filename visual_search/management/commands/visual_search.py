@@ -63,6 +63,8 @@ class Command(BaseCommand):
         for index in self._indexes():
             state = progress.of(index)
             size = f"{index.dimensions or '?'} dimensions, fitted on {index.fitted_on or 0} pictures"
+            if index.projection:
+                size += f", projection keeps {index.projection['overlap']:.0%} of the 10 nearest"
             self.stdout.write(f"{index}: {index.state}, {size}")
             self.stdout.write(
                 f"    {state.done} of {state.listed} products done, {state.queued} queued; "

@@ -6,8 +6,8 @@ It imports catalogues into a Postgres of its own (under .bench/, or DATABASE_URL
 asks through the public Python API. The baseline is what a tutorial gives: EfficientNet-Lite0 at 224 pixels, the average
 of its last map, the cosine in numpy. The tasks:
 
-* customers' photos of groceries -> the 27 pictures of that shop, and -> the pictures of all shops. The mean of photos is
-  learnt from every other photo, and the rest ask;
+* customers' photos of groceries -> the 27 pictures of that shop, and -> the pictures of all shops. The mean of
+  photos is learnt from every other photo, and the rest ask;
 * simulated photos of each shop's products -> its products, likewise;
 * photos of clothes -> another one of the same category, leaving the one that asks out;
 * appliances, each colour a product: the same article in another colour, and another article in the same colour, by the
@@ -215,15 +215,15 @@ class Benchmark:
 
     def made(self, pictures: Iterable[tuple[str, str, str, str]]) -> Path:
         """Write a catalogue of (slug, picture, category, colour), each a product, and return its folder."""
+        from example_shop.catalogue import importing
+
         folder = Path(os.environ["DEMO_DIR"]) / "catalogue"
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "products.csv").open("w") as products, (folder / "images.csv").open("w") as images:
             listed = csv.writer(products)
-            listed.writerow(
-                ["shop", "product", "sku", "name", "description", "price", "category", "brand", "colour", "tags"]
-            )
+            listed.writerow([*importing.PRODUCT_COLUMNS, "tags"])
             shown = csv.writer(images)
-            shown.writerow(["shop", "product", "sku", "image", "position"])
+            shown.writerow(importing.IMAGE_COLUMNS)
             for slug, picture, category, colour in pictures:
                 listed.writerow(["made", slug, slug, slug, "", "1.00", category, "", colour, ""])
                 shown.writerow(["made", slug, slug, self.folder / picture, 0])

@@ -225,3 +225,22 @@ def test_report__is_not_made_by_a_browser_that_declines(window: Any, shop: Simpl
     page.wait_for_url(f"**/products/{shop.dark.pk}/", wait_until="networkidle")
 
     assert models.SearchEvent.objects.count() == 0
+
+
+def test_colour__the_results_follow_the_knob(window: Any, settings: Any, shop: SimpleNamespace) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
+    factories.product(name="Twin", pictures=[factories.picture("crimson", "bar")])
+    models.SearchIndex.objects.all().delete()
+    factories.embed()
+    page = window(f"/visual-search/products/{shop.red.pk}/")
+    assert titles(page) == ["Twin", "Dark"]
+    assert not page.locator("[data-visual-search-knob] button").is_visible()
+
+    page.locator("#vs-colour").focus()
+    for key, share, first in (("Home", 0, "Dark"), ("End", 1, "Twin")):
+        page.keyboard.press(key)
+        page.wait_for_url(f"**colour={share}")
+        assert titles(page)[0] == first
+
+    assert page.evaluate("document.activeElement.id") == "vs-colour"
+    assert page.problems == []

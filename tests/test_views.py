@@ -28,6 +28,24 @@ def shop(db: None) -> SimpleNamespace:
     return shop
 
 
+@pytest.fixture
+def coloured(settings: Any, db: None) -> dict[str, Any]:
+    """A shop whose index has a part for colours: things of three colours and two shapes."""
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
+    things = {
+        f"{colour} {shape}": factories.product(name=f"{colour} {shape}", pictures=[factories.picture(colour, shape)])
+        for colour in ("crimson", "seagreen", "royalblue")
+        for shape in ("circle", "bar")
+    }
+    factories.embed()
+    return things
+
+
+def knob(response: Any) -> str | None:
+    found = re.search(r'name="colour"[^>]* value="([^"]*)"', response.content.decode())
+    return found[1] if found else None
+
+
 def upload(data: bytes | None = None) -> SimpleUploadedFile:
     return SimpleUploadedFile("photo.png", factories.picture("crimson") if data is None else data, "image/png")
 
@@ -395,3 +413,38 @@ def test_photo__with_words(client: Client, shop: SimpleNamespace) -> None:
     assert 'value="-dark round"' in response.content.decode()
     refused = client.post(PHOTO, {"photo": upload(), "text": "the"})
     assert (refused.status_code, message(refused)[:10]) == (400, "There is n")
+
+
+def test_colour__is_chosen_on_the_page_of_similar_products(client: Client, coloured: dict[str, Any]) -> None:
+    address = reverse("visual_search:similar", args=[coloured["crimson circle"].pk])
+
+    usual, alike = client.get(address), client.get(address, {"colour": "1"})
+    wrong = client.get(address, {"colour": ["9", "x"]})
+
+    assert (knob(usual), knob(alike), knob(wrong)) == ("0.2", "1.0", "0.2")
+    assert titles(alike)[0] == "crimson bar"
+    assert titles(alike) != titles(client.get(address, {"colour": "0"}))
+    assert titles(wrong) == titles(usual)
+
+
+def test_colour__is_chosen_beside_the_photo(client: Client, coloured: dict[str, Any]) -> None:
+    assert knob(client.get(PHOTO)) == "0.2"
+    found = client.post(PHOTO, {"photo": upload(factories.picture("royalblue", "bar")), "colour": "1.0"})
+
+    assert knob(found) == "1.0"
+    assert {name.split()[0] for name in titles(found)[:2]} == {"royalblue"}
+
+
+def test_colour__is_not_offered_where_it_does_nothing(
+    client: Client, shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    similar = reverse("visual_search:similar", args=[shop.red.pk])
+    asked = client.get(similar, {"colour": "0.9"})
+
+    assert (asked.status_code, knob(asked), knob(client.get(PHOTO))) == (200, None, None)
+
+    def lost(*_: Any, **__: Any) -> Any:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(type(models.SearchIndex.objects.all()), "live", lost)
+    assert client.get(PHOTO).status_code == 200

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from visual_search import conf
+from visual_search import catalog, conf
 from visual_search.asking import parameters, problems, throttles, uploads
+from visual_search.exceptions import InvalidQuery
 from visual_search.insight import events
-from visual_search.retrieval import answers
+from visual_search.models import SearchIndex
+from visual_search.retrieval import answers, targets
 from visual_search.retrieval.query import Query, Term
 
 RESULTS = 24
@@ -28,7 +31,8 @@ def similar(request: HttpRequest, pk: str) -> HttpResponse:
         return _render(request, "visual_search/problem.html", {}, problem=problems.throttled(wait))
     try:
         product = parameters.product(request, pk)
-        answer = answers.answer(Query(product=product.pk, request=request, limit=RESULTS))
+        colour, share = _colour(request.GET)
+        answer = answers.answer(Query(product=product.pk, request=request, limit=RESULTS, colour=colour))
     except Exception as error:
         found = problems.of(error)
         if found is None or found.status not in (404, 503):
@@ -38,7 +42,7 @@ def similar(request: HttpRequest, pk: str) -> HttpResponse:
         return _render(request, "visual_search/problem.html", {}, problem=found)
     search = events.record(answer, product=product.pk, request=request)
     context = {"product": product, "products": answer.products, "state": answer.state, "search": search or ""}
-    return _render(request, "visual_search/similar.html", context)
+    return _render(request, "visual_search/similar.html", {**context, "colour": share})
 
 
 @require_safe
@@ -68,7 +72,7 @@ def search(request: HttpRequest) -> HttpResponse:
 def photo(request: HttpRequest) -> HttpResponse:
     """Ask for a photo; show what looks like the one that was sent, or what is wrong with it."""
     if request.method != "POST":
-        return _show_photo(request)
+        return _show_photo(request, colour=_colour(request.GET)[1])
     uploads.install(request)
     if (wait := throttles.UploadThrottle().seconds_to_wait(request)) is not None:
         return _show_photo(request, problem=problems.throttled(wait))
@@ -86,9 +90,10 @@ def _search(request: HttpRequest) -> HttpResponse:
     terms = [Term(photo=uploads.photo(request.FILES))]
     if said := request.POST.get(parameters.TEXT, "").strip():
         terms.append(Term(words=said))
-    answer = answers.answer(Query(terms=tuple(terms), request=request, limit=RESULTS))
-    search = events.record(answer, request=request)
-    return _show_photo(request, products=answer.products, state=answer.state, search=search or "", said=said)
+    colour, share = _colour(request.POST)
+    answer = answers.answer(Query(terms=tuple(terms), request=request, limit=RESULTS, colour=colour))
+    shown = {"products": answer.products, "state": answer.state, "search": events.record(answer, request=request) or ""}
+    return _show_photo(request, **shown, said=said, colour=share)
 
 
 def _show_photo(request: HttpRequest, *, problem: problems.Problem | None = None, **context: Any) -> HttpResponse:
@@ -96,6 +101,24 @@ def _show_photo(request: HttpRequest, *, problem: problems.Problem | None = None
     if request.method == "POST":
         response["Cache-Control"] = "private, no-store"
     return response
+
+
+def _colour(sent: QueryDict) -> tuple[float | None, float | None]:
+    """Return the share of colour to ask with, and the one to show, None where the live index has none to choose.
+
+    What is no share is left out: somebody played with the address.
+    """
+    try:
+        index = SearchIndex.objects.using(conf.settings.DATABASE).live()
+        asked = parameters.share(dict(sent.lists()), "colour")
+    except DatabaseError:
+        return None, None  # the search says so, and the form needs no database
+    except InvalidQuery:
+        asked = None
+    usual = None if index is None or "colour" in catalog.current().filters else targets.share_of_colours(index)
+    if usual is None:
+        return None, None
+    return asked, usual if asked is None else asked
 
 
 def _render(

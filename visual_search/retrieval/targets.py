@@ -65,10 +65,10 @@ def of(index: SearchIndex, query: Query) -> Target:
     return Target(vector=vector, parameters=(term.product, weights), scale=_scale(shares), without=without)
 
 
-def has_colours(index: SearchIndex) -> bool:
-    """Return whether queries of `index` may set the share of colour."""
-    names = [part["name"] for part in index.parts]
-    return len(names) > 1 and names.count(colours.NAME) == 1
+def share_of_colours(index: SearchIndex) -> float | None:
+    """Return the share of colour that queries of `index` have by themselves, None where they can't set it."""
+    found = [float(part["share"]) for part in index.parts if part["name"] == colours.NAME]
+    return found[0] if len(found) == 1 and len(index.parts) > 1 else None
 
 
 def terms(index: SearchIndex, query: Query) -> list[Term]:
@@ -82,7 +82,7 @@ def _shares(index: SearchIndex, colour: float | None) -> list[float]:
     shares = [float(part["share"]) for part in index.parts]
     if colour is None:
         return shares
-    if not has_colours(index):
+    if share_of_colours(index) is None:
         raise InvalidQuery(f"Index {index} has no colour part beside another, so colour=... does nothing.", code=KNOB)
     return parts.shares([part["name"] for part in index.parts], colour=colour)
 

@@ -107,12 +107,21 @@ function enhance(form) {
     });
   }
 
+  const knob = form.querySelector("[name=colour]");
+  let again = false;
+  knob?.addEventListener("change", () => {
+    if (!input.files[0] || !document.querySelector("[data-visual-search-results] [tabindex]")) return;
+    if (form.getAttribute("aria-busy") === "true") again = true;
+    else form.requestSubmit();
+  });
+
   form.addEventListener("submit", async (event) => {
     const file = input.files[0];
     if (!file) return;
     event.preventDefault();
     if (form.getAttribute("aria-busy") === "true") return;
     busy(true);
+    again = false;
     say(form.dataset.busy);
     const photo = await smaller(file);
     if (Number(form.dataset.maxBytes) && photo.size > Number(form.dataset.maxBytes)) {
@@ -132,11 +141,47 @@ function enhance(form) {
       if (!fresh) throw new Error("no results in the answer");
       results.replaceWith(document.adoptNode(fresh));
       say("");
-      fresh.querySelector("[tabindex='-1']")?.focus();
+      if (!knob || document.activeElement !== knob) fresh.querySelector("[tabindex='-1']")?.focus();
     } catch {
       say(form.dataset.failed);
     }
     busy(false);
+    if (again) form.requestSubmit();
+  });
+}
+
+// Shows what is alike by shape or by colour as the knob is moved; the address keeps up, so that a reload shows the same.
+function follow(form) {
+  const knob = form.querySelector("[name=colour]");
+  const button = form.querySelector("[type=submit]");
+  if (!knob) return;
+  if (button) button.hidden = true;
+  let asked = 0;
+  let timer;
+  const show = () => {
+    const mine = ++asked;
+    const address = new URL(location.href);
+    address.searchParams.set("colour", knob.value);
+    const request = new XMLHttpRequest();
+    request.open("GET", address);
+    request.responseType = "document";
+    request.onload = () => {
+      const fresh = request.response?.querySelector("[data-visual-search-results]");
+      if (mine !== asked) return;
+      if (!fresh) {
+        form.submit();
+        return;
+      }
+      document.querySelector("[data-visual-search-results]")?.replaceWith(document.adoptNode(fresh));
+      history.replaceState(null, "", address);
+    };
+    request.onerror = () => mine === asked && form.submit();
+    request.send();
+  };
+  // Keys move it step by step: the last one counts.
+  knob.addEventListener("change", () => {
+    clearTimeout(timer);
+    timer = setTimeout(show, 200);
   });
 }
 
@@ -153,5 +198,6 @@ function report(event) {
 }
 
 document.querySelectorAll("form[data-visual-search-upload]").forEach(enhance);
+document.querySelectorAll("form[data-visual-search-knob]").forEach(follow);
 document.addEventListener("click", report);
 document.addEventListener("auxclick", report);

@@ -33,9 +33,9 @@ def photo(picture: Image.Image, *, seed: int) -> bytes:
     product.thumbnail((LONG, LONG))
     seen = _placed(_cut_out(product), _background((width, height), random), random)
     if random.random() < 0.6:
-        seen = seen.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 1.6)))
+        seen = seen.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 2.2)))
     pixels = _lit(np.asarray(seen, np.float32), random)
-    pixels += random.normal(0, random.uniform(1, 9), pixels.shape)
+    pixels += random.normal(0, random.uniform(1, 14), pixels.shape)
     file = io.BytesIO()
     taken = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     taken.save(file, "JPEG", quality=int(random.integers(45, 88)))
@@ -88,14 +88,14 @@ def _placed(product: Image.Image, ground: Image.Image, random: np.random.Generat
     """Return `ground` with `product` in perspective before it, the edge of the frame cutting off a little at times."""
     width, height = ground.size
     # A scene fills the frame; an object that was cut out stands in it.
-    least, most = (0.85, 1.25) if np.asarray(product.getchannel("A")).min() == 255 else (0.6, 1.05)
+    least, most = (0.7, 1.25) if np.asarray(product.getchannel("A")).min() == 255 else (0.35, 0.95)
     scale = random.uniform(least, most) * min(width / product.width, height / product.height)
     half = np.array([product.width, product.height]) * scale / 2
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
-    corners = corners + random.normal(0, 0.05, (4, 2)) * 2 * half
-    angle = np.deg2rad(random.normal(0, 9))
+    corners = corners + random.normal(0, 0.07, (4, 2)) * 2 * half
+    angle = np.deg2rad(random.normal(0, 15))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    corners = corners @ turn + np.array([width, height]) * random.uniform(0.42, 0.58, 2)
+    corners = corners @ turn + np.array([width, height]) * random.uniform(0.36, 0.64, 2)
     source = np.array([[0, 0], [product.width, 0], [product.width, product.height], [0, product.height]])
     warped = product.transform(
         ground.size, Image.Transform.PERSPECTIVE, _perspective(corners, source), Image.Resampling.BICUBIC
@@ -118,8 +118,8 @@ def _lit(pixels: Floats, random: np.random.Generator) -> Floats:
     angle, fall = random.uniform(0, 2 * np.pi), random.uniform(0, 0.35)
     down, across = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
     light = 1 + fall * (np.cos(angle) * across + np.sin(angle) * down) / 2
-    warmth = random.normal(0, 0.08)
+    warmth = random.normal(0, 0.12)
     balance = np.array([1 + warmth, 1 + random.normal(0, 0.03), 1 - warmth])
-    exposed = pixels / 255 * (light[:, :, None] * balance * random.uniform(0.65, 1.2))
+    exposed = pixels / 255 * (light[:, :, None] * balance * random.uniform(0.5, 1.3))
     lit: Floats = (255 * exposed.clip(0, 1) ** random.uniform(0.8, 1.3)).astype(np.float32)
     return lit

@@ -76,7 +76,10 @@ class Migration(migrations.Migration):
                 (
                     "metric",
                     models.CharField(
-                        choices=[("cosine", "cosine")], default="cosine", max_length=10, verbose_name="metric"
+                        choices=[("cosine", "cosine"), ("euclidean", "Euclidean"), ("pearson", "Pearson")],
+                        default="cosine",
+                        max_length=10,
+                        verbose_name="metric",
                     ),
                 ),
                 (

@@ -35,7 +35,7 @@ SCANNED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A product, the picture of it that is nearest, and how similar that is: a cosine, at most 1.
+    """A product, the picture of it that is nearest, and how similar that is in the index's metric: at most 1.
 
     Both are None for a product that only its words have found, where it can't be compared.
     """
@@ -143,7 +143,7 @@ def statement_for(
                 AND embedding.product_id <> ALL(%s) AND {gate.sql}
             ORDER BY {distance}{" + 0" if exact else ""} LIMIT {width:d}
         ), scored AS (
-            SELECT product_id, image_key, {target.score or "1 - distance"} AS similarity FROM nearest
+            SELECT product_id, image_key, {target.score or hnsw.similarity(index, "distance")} AS similarity FROM nearest
         ), best AS (
             SELECT DISTINCT ON (product_id) * FROM scored ORDER BY product_id, similarity DESC, image_key
         )

@@ -70,7 +70,9 @@ def test_save_and_load(features: parts.Floats) -> None:
     assert (second.metric, second.scale) == (parts.EUCLIDEAN, transforms[1].scale)
     assert all(
         np.array_equal(one, other)
-        for one, other in zip(parts.stored(np.ones((1, 600)), transforms), parts.stored(np.ones((1, 600)), [first, second]), strict=True)
+        for one, other in zip(
+            parts.stored(np.ones((1, 600)), transforms), parts.stored(np.ones((1, 600)), [first, second]), strict=True
+        )
     )
 
 

@@ -41,7 +41,7 @@ COSINE, EUCLIDEAN, PEARSON = "cosine", "euclidean", "pearson"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transform:
-    """The frozen transform of one part: `mean` [d], `projection` [p, d] or None, and `scale`, Euclidean's constant c."""
+    """The frozen transform of one part: `mean` [d], `projection` [p, d] or None, and Euclidean's constant, `scale`."""
 
     mean: Floats
     projection: Floats | None = None

@@ -133,6 +133,7 @@ def statement_for(
 ) -> tuple[str, list[Any]]:
     """Return the statement that finds the page, and its parameters."""
     distance = f"(embedding.embedding::halfvec({index.dimensions}) {hnsw.operator(index)} {target.vector})"
+    similarity = target.score or hnsw.similarity(index, "distance")
     # The tie-break and all grouping stay outside: a second key inside would turn the HNSW index off (immich#31299).
     sql = f"""
         WITH nearest AS MATERIALIZED (
@@ -143,7 +144,7 @@ def statement_for(
                 AND embedding.product_id <> ALL(%s) AND {gate.sql}
             ORDER BY {distance}{" + 0" if exact else ""} LIMIT {width:d}
         ), scored AS (
-            SELECT product_id, image_key, {target.score or hnsw.similarity(index, "distance")} AS similarity FROM nearest
+            SELECT product_id, image_key, {similarity} AS similarity FROM nearest
         ), best AS (
             SELECT DISTINCT ON (product_id) * FROM scored ORDER BY product_id, similarity DESC, image_key
         )

@@ -51,7 +51,7 @@ def of(index: SearchIndex, query: Query) -> Target:
     if len(seen) > 1 or seen[0].weight < 0:
         return _mean(index, seen, without) if euclidean else _several(index, seen, shares, without)
     (term,) = seen
-    if term.photo is not None and euclidean:
+    if euclidean:
         vector, parameters = _vector(index, term)
         return Target(vector=vector, parameters=parameters, without=without)
     if term.photo is not None:
@@ -59,7 +59,7 @@ def of(index: SearchIndex, query: Query) -> Target:
     if term.words is not None:
         # The mean of words isn't known either, and the parts that know no words are zero.
         return _photo(index, photos.features_of_words(index, term.words), shares, without)
-    if len(set(shares)) == 1 or euclidean:
+    if len(set(shares)) == 1:
         return Target(vector=_stored(index), parameters=(term.product,), without=without)
     weights = HalfVector(_spread(index, shares))
     vector = f"({_stored(index)} * %s::halfvec({index.dimensions}))"
@@ -82,7 +82,8 @@ def _shares(index: SearchIndex, colour: float | None) -> list[float]:
         return shares
     if index.metric == SearchIndex.Metric.EUCLIDEAN:
         raise InvalidQuery(
-            f"Index {index} is Euclidean: its vectors hold the share of each part, so colour=... does nothing.", code=KNOB
+            f"Index {index} is Euclidean: its vectors hold the share of each part, so colour=... does nothing.",
+            code=KNOB,
         )
     coloured = [part["name"] == COLOUR for part in index.parts]
     if sum(coloured) != 1 or len(shares) == 1:

@@ -15,7 +15,7 @@ from visual_search import catalog, models
 from visual_search.indexing import hnsw, lifecycle, rows
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval import nearest, targets
-from visual_search.retrieval.query import Query
+from visual_search.retrieval.query import Query, Term
 
 pytestmark = pytest.mark.django_db
 
@@ -126,8 +126,8 @@ def hnsw_scans(index: models.SearchIndex) -> int:
         return cursor.fetchone()[0]
 
 
-def explained(index: models.SearchIndex, key: Any) -> nearest.Plan:
-    query = Query(product=key)
+def explained(index: models.SearchIndex, *keys: Any) -> nearest.Plan:
+    query = Query(terms=tuple(Term(product=key) for key in keys))
     target = targets.of(index, query)
     return nearest.products(index, target, gate=gates.of(query), limit=10, explain=True)[1]
 
@@ -141,6 +141,16 @@ def test_products__with_many_candidates_use_the_hnsw_index(filled: Any, monkeypa
 
     assert hnsw.name(index.pk) in scans(plan.explained)
     assert [(attempt.exact, attempt.width, attempt.pictures) for attempt in plan.attempts] == [(False, 40, 40)]
+
+
+@pytest.mark.parametrize("filled", METRICS, indirect=True)
+def test_products__near_to_several_terms_use_the_hnsw_index(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, vectors = filled
+    monkeypatch.setattr(nearest, "EXACT_CANDIDATES", 0)
+
+    plan = explained(index, *list(vectors)[:3])
+
+    assert hnsw.name(index.pk) in scans(plan.explained)
 
 
 @pytest.mark.parametrize("filled", METRICS, indirect=True)

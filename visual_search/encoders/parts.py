@@ -123,7 +123,7 @@ def fit(features: Floats, *, metric: str = COSINE, share: float = 1.0) -> Transf
     Euclidean's constant is `c = sqrt(share) / r`, r the root mean square of `|P (x - m)|`. Encoders differ in the size
     of their features: divided by r, two pictures are as far apart in one part as in another, on average, and `share`,
     the part's in the whole, weighs the squares that the distance adds up. Where shares add up to 1, two pictures are
-    about sqrt(2) apart whatever the encoders. Where no two pictures differ, there is no r, and c is sqrt(share).
+    about sqrt(2) apart whatever the encoders, once pictures are enough for a mean. Where r is 0, c is sqrt(share).
     """
     directions, lengths = compared(features, metric)
     count, dimensions = directions.shape

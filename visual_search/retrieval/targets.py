@@ -27,7 +27,7 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A query vector in SQL, and a `score` of a row (higher is nearer) where that differs from the cosine.
+    """A query vector in SQL, and a `score` of a row (higher is nearer) where the distance doesn't give it.
 
     Both are SQL over the columns of an embedding; `without` are keys of products that are never results.
     """

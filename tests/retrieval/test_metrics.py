@@ -16,6 +16,7 @@ from PIL import Image
 
 import visual_search
 from tests import factories
+from tests.retrieval import test_words_encoded
 from visual_search import exceptions, models
 from visual_search.encoders import base, parts, tiny
 from visual_search.indexing import arrays, gate, hnsw, lifecycle, rows
@@ -185,13 +186,38 @@ def test_terms__are_brute_forces_for_any_weights(metric: Metric) -> None:
     holds()
 
 
-def test_terms__of_a_euclidean_index_without_a_positive_vector_find_nothing() -> None:
-    _, keys, _ = index_of(FEATURES, Metric.EUCLIDEAN, dimensions=[6, 3])
-    waiting = factories.product(pictures=[]).pk
+def test_terms__that_only_look_away_in_a_euclidean_index_do_so_from_the_catalogues_mean() -> None:
+    _, keys, vectors = index_of(FEATURES, Metric.EUCLIDEAN, dimensions=[6, 3])
+    waiting = Term(product=factories.product(pictures=[]).pk)
 
-    found = answers.answer(Query(terms=(Term(product=waiting), Term(product=keys[0], weight=-1))))
+    unlike = (Term(product=keys[0], weight=-1), Term(product=keys[1], weight=-3))
+    found = answers.answer(Query(terms=(waiting, *unlike), limit=40)).products
 
-    assert (found.products, found.state) == ([], answers.READY)
+    target = -(vectors[0] + 3 * vectors[1]) / 4
+    right = sorted((1 / (1 + np.linalg.norm(vectors[2:] - target, axis=1))).tolist(), reverse=True)
+    assert [product.similarity for product in found] == pytest.approx(right, abs=2e-3)
+
+
+def test_terms__without_any_vector_find_nothing_in_a_euclidean_index() -> None:
+    index_of(FEATURES, Metric.EUCLIDEAN, dimensions=[6, 3])
+    waiting = [factories.product(pictures=[]).pk for _ in range(2)]
+
+    assert answers.answer(Query(terms=tuple(Term(product=key) for key in waiting))).products == []
+
+
+@each_metric
+def test_words__have_a_vector_where_it_can_be_compared(metric: Metric) -> None:
+    red = factories.product(name="one", pictures=[factories.picture("crimson")])
+    factories.product(name="another", pictures=[factories.picture("seagreen")])
+    lifecycle.create([test_words_encoded.ENCODER])
+    factories.embed()
+
+    by_words = answers.answer(Query(words="crimson")).products
+    both = answers.answer(Query(terms=(Term(photo=factories.picture("royalblue")), Term(words="crimson")))).products
+
+    # No product is called so.
+    assert by_words[:1] == ([] if metric == Metric.EUCLIDEAN else [red])
+    assert len(both) == 2
 
 
 @each_metric

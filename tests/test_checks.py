@@ -77,6 +77,8 @@ def test_e001__an_unknown_key() -> None:
         ("EF_SEARCH", 1001, "pgvector allows 1 to 1000."),
         ("MAX_LIMIT", 101, "A search has at most 100 results."),
         ("RECORD_EVENTS", 1, "Give a value of type bool."),
+        ("METRIC", "manhattan", "Give one of 'cosine', 'euclidean', 'pearson'."),
+        ("METRIC", None, "Give a value of type str."),
     ],
 )
 def test_e002__a_wrong_value(key: str, value: Any, hint: str) -> None:

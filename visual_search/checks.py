@@ -27,6 +27,7 @@ _TYPES: dict[str, type[Any]] = {
     "PRODUCT_MODEL": str,
     "PRODUCT_MIGRATION": str,
     "CATALOG": str,
+    "METRIC": str,
     "DEVICE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
@@ -45,6 +46,9 @@ _MOST = {
     "EF_SEARCH": (1000, "pgvector allows 1 to 1000."),
     "MAX_LIMIT": (query.MOST_RESULTS, f"A search has at most {query.MOST_RESULTS} results."),
 }
+
+
+_CHOICES = {"METRIC": SearchIndex.Metric.values}
 
 
 def register() -> None:
@@ -92,6 +96,8 @@ def _hint(key: str, value: Any) -> str:
         return ""
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         return f"Give a value of type {kind.__name__}."
+    if key in _CHOICES and value not in _CHOICES[key]:
+        return f"Give one of {', '.join(map(repr, _CHOICES[key]))}."
     if kind is int and value < 1:
         return "Give 1 or more."
     most, hint = _MOST.get(key, (value, ""))

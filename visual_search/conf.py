@@ -30,6 +30,9 @@ class Settings:
     ENCODERS: Sequence[EncoderSpec] = ("efficientnet_lite0",)
     """Encoders of a new index: names ("timm:resnet50") or dicts with "name", "weights", "sha256", "size"."""
 
+    METRIC: str = "cosine"
+    """What makes two pictures alike in a new index: "cosine", "pearson" or "euclidean"."""
+
     DEVICE: str = "auto"
     """Where encoders run: "auto" (CUDA when there), "cpu", "cuda", "cuda:1"."""
 

@@ -146,9 +146,12 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
             return True
         features = [_unpack(sample.features)[1] for sample in _samples(index).filter(pictures__gt=0).iterator(200)]
         every = np.vstack([*features, np.zeros((0, encoder.dimensions), np.float32)])
-        transforms = [parts.fit(piece) for piece in parts.split(every, encoder.parts)]
+        shares = parts.equal_shares(len(encoder.parts))
+        transforms = [
+            parts.fit(piece, metric=index.metric, share=share)
+            for piece, share in zip(parts.split(every, encoder.parts), shares, strict=True)
+        ]
         IndexArrays.objects.using(conf.settings.DATABASE).create(index=index, transforms=parts.save(transforms))
-        shares = parts.equal_shares(len(transforms))
         _indexes().filter(pk=index.pk).update(
             fitted_on=len(every),
             fingerprint=encoder.fingerprint,

@@ -76,7 +76,10 @@ class Migration(migrations.Migration):
                 (
                     "metric",
                     models.CharField(
-                        choices=[("cosine", "cosine")], default="cosine", max_length=10, verbose_name="metric"
+                        choices=[("cosine", "cosine"), ("euclidean", "Euclidean"), ("pearson", "Pearson")],
+                        default="cosine",
+                        max_length=10,
+                        verbose_name="metric",
                     ),
                 ),
                 (
@@ -299,7 +302,12 @@ class Migration(migrations.Migration):
                         to="visual_search.searchindex",
                     ),
                 ),
-                ("transforms", models.BinaryField(help_text="An .npz of mean_0 [d], projection_0 [p, d], mean_1, ...")),
+                (
+                    "transforms",
+                    models.BinaryField(
+                        help_text="An .npz of mean_0 [d], projection_0 [p, d], metric_0, scale_0, mean_1, ..."
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "arrays of an index",

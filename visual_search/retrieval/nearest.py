@@ -35,7 +35,7 @@ SCANNED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A product, the picture of it that is nearest, and how similar that is: a cosine, at most 1.
+    """A product, the picture of it that is nearest, and how similar that is in the index's metric: at most 1.
 
     Both are None for a product that only its words have found, where it can't be compared.
     """
@@ -133,6 +133,7 @@ def statement_for(
 ) -> tuple[str, list[Any]]:
     """Return the statement that finds the page, and its parameters."""
     distance = f"(embedding.embedding::halfvec({index.dimensions}) {hnsw.operator(index)} {target.vector})"
+    similarity = target.score or hnsw.similarity(index, "distance")
     # The tie-break and all grouping stay outside: a second key inside would turn the HNSW index off (immich#31299).
     sql = f"""
         WITH nearest AS MATERIALIZED (
@@ -143,7 +144,7 @@ def statement_for(
                 AND embedding.product_id <> ALL(%s) AND {gate.sql}
             ORDER BY {distance}{" + 0" if exact else ""} LIMIT {width:d}
         ), scored AS (
-            SELECT product_id, image_key, {target.score or "1 - distance"} AS similarity FROM nearest
+            SELECT product_id, image_key, {similarity} AS similarity FROM nearest
         ), best AS (
             SELECT DISTINCT ON (product_id) * FROM scored ORDER BY product_id, similarity DESC, image_key
         )

@@ -61,9 +61,7 @@ def of(index: SearchIndex, query: Query) -> Target:
         return _photo(index, photos.features_of_words(index, term.words), shares, without)
     if len(set(shares)) == 1:
         return Target(vector=_stored(index), parameters=(term.product,), without=without)
-    weights = HalfVector(_spread(index, shares))
-    vector = f"({_stored(index)} * %s::halfvec({index.dimensions}))"
-    return Target(vector=vector, parameters=(term.product, weights), without=without)
+    return Target(vector=_stored(index, times=_weights(index, shares)), parameters=(term.product,), without=without)
 
 
 def terms(index: SearchIndex, query: Query) -> list[Term]:
@@ -99,10 +97,20 @@ def _spread(index: SearchIndex, shares: Sequence[float]) -> Vector:
     return np.repeat(np.asarray(shares, np.float32), [part["dimensions"] for part in index.parts])
 
 
-def _stored(index: SearchIndex) -> str:
-    """Return SQL for the vector of a product's first picture, which never leaves the server."""
+def _weights(index: SearchIndex, shares: Sequence[float]) -> str:
+    """Return the shares as SQL for weights of the dimensions: a constant to the planner, and a short one to send."""
+    arrays = (
+        f"array_fill({share!r}::real, ARRAY[{part['dimensions']}])"
+        for share, part in zip(shares, index.parts, strict=True)
+    )
+    return f"({' || '.join(arrays)})::halfvec({index.dimensions})"
+
+
+def _stored(index: SearchIndex, *, times: str = "") -> str:
+    """Return SQL for the vector of a product's first picture, which never leaves the server, `times` weights."""
+    factor = f" * {times}" if times else ""
     return (
-        f"(SELECT source.embedding::halfvec({index.dimensions}) FROM {ProductEmbedding._meta.db_table} source"
+        f"(SELECT source.embedding::halfvec({index.dimensions}){factor} FROM {ProductEmbedding._meta.db_table} source"
         f" WHERE source.index_id = {index.pk} AND source.product_id = %s AND source.state = 'ready'"
         " ORDER BY source.position, source.image_key LIMIT 1)"
     )

@@ -1,7 +1,15 @@
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
 import json
 import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +228,39 @@ def test_load__no_network(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     with pytest.raises(EncoderUnavailable, match="'weights': PATH") as raised:
         encoders.load(f"open_clip:{name}")
     assert raised.value.code == "weights_unavailable"
+
+
+class Hub(http.server.SimpleHTTPRequestHandler):
+    """A hub as its client wants it: the files of `directory`, each as it was at one commit."""
+
+    def translate_path(self, path: str) -> str:
+        return super().translate_path(path.replace("/shop/vs-small/resolve/main/", "/"))
+
+    def end_headers(self) -> None:
+        self.send_header("ETag", '"' + hashlib.sha256(self.path.encode()).hexdigest() + '"')
+        self.send_header("X-Repo-Commit", "c" * 40)
+        super().end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_load__repository_of_a_hub(small: tuple[Any, Path], tmp_path: Path) -> None:
+    encoder = repository(small, tmp_path / "vs-small")
+    shutil.copy(small[1], tmp_path / "vs-small" / "open_clip_model.safetensors")
+    handler = functools.partial(Hub, directory=str(tmp_path / "vs-small"))
+    script = (
+        "from visual_search import encoders\n"
+        "encoder = encoders.load('open_clip:hf-hub:shop/vs-small', device='cpu')\n"
+        "print(encoder.name, encoder.fingerprint, encoder.encode_text(['mug']).shape)"
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "home")}
+        environment = {**os.environ, **place, "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1"}
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+        server.shutdown()
+    assert done.stdout.split("\n")[0] == f"open_clip:vs-small {encoder.fingerprint} (1, 24)", done.stderr
 
 
 def test_load__weights_that_do_not_fit(small: tuple[Any, Path], tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ class Settings:
     TEXT_CONFIG: str = "auto"
     """Postgres's text search configuration for words: "auto" (that of LANGUAGE_CODE), "simple", "german" ..."""
 
+    TEXT_ENCODER: str = ""
+    """Sentence encoder of the texts: "all-MiniLM-L6-v2" (English), a folder, or "" for Postgres's full text alone."""
+
     DATABASE: str = "default"
     """Database alias that holds products and embeddings."""
 

@@ -62,7 +62,7 @@ def finite(features: Features, *, name: str) -> Features:
     if not np.isfinite(features).all():
         rows = np.flatnonzero(~np.isfinite(features.reshape(len(features), -1)).all(axis=1)).tolist()
         raise exceptions.EncoderError(
-            f"The encoder {name} returned infinite or undefined values for the pictures at {rows[:5]} of its batch. "
+            f"The encoder {name} returned infinite or undefined values for number {rows[:5]} of its batch. "
             "Check its weights; on a GPU, try the precision float32.",
             code="encoder_not_finite",
         )
@@ -74,7 +74,7 @@ def unknown(name: str, known: Iterable[str]) -> exceptions.EncoderError:
     near = difflib.get_close_matches(name, list(known), n=3)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return exceptions.EncoderError(
-        f"There is no encoder {name!r}. {hint}Use 'efficientnet_lite0', 'timm:NAME', 'torchvision:NAME' or the "
-        "dotted path of a function or class that returns an encoder.",
+        f"There is no encoder {name!r}. {hint}Use 'efficientnet_lite0', 'timm:NAME', 'torchvision:NAME', "
+        "'open_clip:NAME' or the dotted path of a function or class that returns an encoder.",
         code="encoder_unknown",
     )

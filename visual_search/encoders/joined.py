@@ -40,7 +40,7 @@ class Joined:
         """
         if not self.has_text:
             raise exceptions.EncoderError(
-                f"{self.name} knows no words. Search the products' text, or use an encoder that does: 'open_clip:NAME'.",
+                f"The encoder {self.name} knows no words. Use one that does, as 'open_clip:NAME', or search by photo.",
                 code="text_unavailable",
             )
         return np.hstack([_words(encoder, texts) for encoder in self.encoders])

@@ -24,6 +24,7 @@ _BUILT_IN: dict[str, frozenset[str]] = {
     "tiny": frozenset(),
     "timm:": _OPTIONS,
     "torchvision:": _OPTIONS,
+    "open_clip:": _OPTIONS - {"size"} | {"prompts", "tokenizer"},
 }
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -36,8 +37,9 @@ def load(spec: Spec, *, device: str = "auto") -> base.Encoder:
     Return the encoder that `spec` names: the same object for the same `spec` and `device` within one process.
 
     `spec` is a name or a mapping {"name": ..., "size": pixels, "precision": ..., "weights": path, "sha256": ...}.
-    A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `tiny` (for tests), or the dotted path of what
-    returns an encoder when called with the mapping's other keys. Raises `EncoderError`.
+    A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` (which has "prompts" and
+    "tokenizer" in place of a size), `tiny` (for tests), or the dotted path of what returns an encoder when called with
+    the mapping's other keys. Raises `EncoderError`.
     """
     validate(spec)
     key = json.dumps(spec if isinstance(spec, str) else dict(spec), sort_keys=True, default=str), device
@@ -67,6 +69,18 @@ def validate(spec: Spec) -> None:
         raise _invalid(f"The sha256 of the encoder {name} must be 64 hexadecimal digits, not {sha256!r}.")
     if sha256 is not None and "weights" not in options:
         raise _invalid(f"The encoder {name} has a sha256 but no file to check. Add 'weights': PATH.")
+    prompts = options.get("prompts", ["{}"])
+    if not (
+        isinstance(prompts, list | tuple)
+        and prompts
+        and all(isinstance(each, str) and "{}" in each for each in prompts)
+    ):
+        raise _invalid(f"The prompts of the encoder {name} are {prompts!r}. Use a list as ['a photo of {{}}'].")
+    if kind == "open_clip:" and importlib.util.find_spec("open_clip") is None:
+        raise exceptions.EncoderUnavailable(
+            f"The encoder {name} needs open_clip: pip install 'django-visual-search[clip]'.",
+            code="encoder_not_installed",
+        )
 
 
 def _split(spec: Spec) -> tuple[str, dict[str, Any]]:
@@ -99,6 +113,10 @@ def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
     precision = options.pop("precision", "auto")
     options["path"] = options.pop("weights", None)
     model = name.partition(":")[2]
+    if kind == "open_clip:":
+        from visual_search.encoders import from_open_clip
+
+        return from_open_clip.load(model, device=device, precision=precision, **options)
     if kind == _LITE0:
         from visual_search.encoders import lite0
 

@@ -8,6 +8,7 @@ import django.contrib.postgres.search
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import pgvector.django.halfvec
+import pgvector.django.indexes
 from django.db import migrations, models
 from pgvector.django import VectorExtension
 
@@ -282,11 +283,21 @@ class Migration(migrations.Migration):
                 ("text", models.TextField(verbose_name="text")),
                 ("config", models.CharField(max_length=127, verbose_name="text search configuration")),
                 ("vector", django.contrib.postgres.search.SearchVectorField()),
+                (
+                    "embedding",
+                    pgvector.django.halfvec.HalfVectorField(dimensions=384, null=True, verbose_name="embedding"),
+                ),
+                ("fingerprint", models.CharField(default="", max_length=64, verbose_name="fingerprint")),
             ],
             options={
                 "verbose_name": "text of a product",
                 "verbose_name_plural": "texts of products",
-                "indexes": [django.contrib.postgres.indexes.GinIndex(fields=["vector"], name="visual_search_words")],
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(fields=["vector"], name="visual_search_words"),
+                    pgvector.django.indexes.HnswIndex(
+                        fields=["embedding"], name="visual_search_meanings", opclasses=["halfvec_cosine_ops"]
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(

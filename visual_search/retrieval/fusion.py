@@ -31,7 +31,7 @@ class Found:
 
 
 def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit: int, explain: bool = False) -> Found:
-    """Return up to `limit` products for `query`: the nearest ones, fused with those that match its words.
+    """Return up to `limit` products for `query`: the nearest ones, fused with those that match its words or mean them.
 
     Without an `index` there are words only. Raises what `targets.of` raises, and `live.Changed`.
     """
@@ -48,6 +48,9 @@ def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit
         (term.weight, words.products(index, term.words or "", gate=gate, without=query.without, limit=depth))
         for term in said
     ]
+    for term in said:
+        if alike := words.alike(index, term.words or "", gate=gate, without=query.without, limit=depth):
+            rankings.append((term.weight, alike))
     near: dict[Any, nearest.Match] = {}
     if index is not None and seen:
         target = targets.of(index, query)

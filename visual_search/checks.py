@@ -29,6 +29,8 @@ _TYPES: dict[str, type[Any]] = {
     "CATALOG": str,
     "METRIC": str,
     "DEVICE": str,
+    "RUNTIME": str,
+    "ENCODER_CACHE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
     "TEXT_CONFIG": str,
@@ -46,6 +48,8 @@ _MOST = {
     "EF_SEARCH": (1000, "pgvector allows 1 to 1000."),
     "MAX_LIMIT": (query.MOST_RESULTS, f"A search has at most {query.MOST_RESULTS} results."),
 }
+
+_CHOICES = {"RUNTIME": registry.RUNTIMES}
 
 
 _CHOICES = {"METRIC": SearchIndex.Metric.values}

@@ -8,7 +8,6 @@ import pytest
 from visual_search import encoders
 from visual_search.encoders import base
 
-
 FULL = {"name": "efficientnet_lite0", "precision": "float32"}
 
 

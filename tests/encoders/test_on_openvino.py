@@ -96,7 +96,7 @@ def test_fingerprint__is_that_of_torch(lite0: base.Encoder, fast_lite0: base.Enc
 
 
 @pytest.mark.parametrize(
-    "name", ["timm:test_resnet", "timm:test_vit", "timm:swin_s3_tiny_224", "torchvision:shufflenet_v2_x0_5"]
+    "name", ["timm:test_resnet", "timm:test_vit3", "timm:test_mambaout", "torchvision:shufflenet_v2_x0_5"]
 )
 @pytest.mark.filterwarnings("ignore:.*pretrained:UserWarning")
 def test_load__each_kind_of_network(name: str, drawn: list[Image.Image], tmp_path: Path) -> None:

@@ -101,7 +101,8 @@ def test_import__neither_torch_nor_django() -> None:
 
 
 def test_load__torch_encoder_needs_no_django() -> None:
-    script = "import sys; from visual_search import encoders; encoders.load('efficientnet_lite0', device='cpu', runtime='torch')\n"
+    script = "import sys; from visual_search import encoders\n"
+    script += "encoders.load('efficientnet_lite0', device='cpu', runtime='torch')\n"
     script += "print('torch' in sys.modules, 'django' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "True False"

@@ -53,6 +53,9 @@ class Runtime(runtime.Runtime):
 class _Normalised(torch.nn.Module):
     """Take uint8 [n, h, w, 3], so that the network's own threads transpose and normalise."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, body: torch.nn.Module, mean: torch.Tensor, std: torch.Tensor) -> None:
         super().__init__()
         self.body = body

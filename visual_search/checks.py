@@ -49,10 +49,7 @@ _MOST = {
     "MAX_LIMIT": (query.MOST_RESULTS, f"A search has at most {query.MOST_RESULTS} results."),
 }
 
-_CHOICES = {"RUNTIME": registry.RUNTIMES}
-
-
-_CHOICES = {"METRIC": SearchIndex.Metric.values}
+_CHOICES = {"METRIC": SearchIndex.Metric.values, "RUNTIME": registry.RUNTIMES}
 
 
 def register() -> None:

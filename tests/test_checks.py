@@ -77,6 +77,8 @@ def test_e001__an_unknown_key() -> None:
         ("BATCH_SIZE", 0, "Give 1 or more."),
         ("EF_SEARCH", 1001, "pgvector allows 1 to 1000."),
         ("MAX_LIMIT", 101, "A search has at most 100 results."),
+        ("RUNTIME", "openvino", "Give one of 'auto', 'torch'."),
+        ("ENCODER_CACHE", None, "Give a value of type str."),
         ("RECORD_EVENTS", 1, "Give a value of type bool."),
         ("METRIC", "manhattan", "Give one of 'cosine', 'euclidean', 'pearson'."),
         ("METRIC", None, "Give a value of type str."),

@@ -29,6 +29,8 @@ _TYPES: dict[str, type[Any]] = {
     "CATALOG": str,
     "METRIC": str,
     "DEVICE": str,
+    "RUNTIME": str,
+    "ENCODER_CACHE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
     "TEXT_CONFIG": str,
@@ -48,8 +50,7 @@ _MOST = {
     "MAX_LIMIT": (query.MOST_RESULTS, f"A search has at most {query.MOST_RESULTS} results."),
 }
 
-
-_CHOICES = {"METRIC": SearchIndex.Metric.values}
+_CHOICES = {"METRIC": SearchIndex.Metric.values, "RUNTIME": registry.RUNTIMES}
 
 
 def register() -> None:

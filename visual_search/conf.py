@@ -36,6 +36,12 @@ class Settings:
     DEVICE: str = "auto"
     """Where encoders run: "auto" (CUDA when there), "cpu", "cuda", "cuda:1"."""
 
+    RUNTIME: str = "auto"
+    """What encoders run on: "auto" (OpenVINO where it is installed, on a CPU; else torch) or "torch"."""
+
+    ENCODER_CACHE: str = "~/.cache/django-visual-search"
+    """Folder that keeps networks converted for OpenVINO; "" keeps none, and each process converts its own."""
+
     BATCH_SIZE: int = 32
     """Pictures encoded at once."""
 
@@ -89,6 +95,11 @@ def chosen() -> Mapping[str, Any]:
     """Return what the project set; nothing where that is no dict, which check E001 reports."""
     found = getattr(django_settings, "VISUAL_SEARCH", None)
     return found if isinstance(found, Mapping) else {}
+
+
+def machine() -> dict[str, str]:
+    """Return what `encoders.load` has to know of this machine."""
+    return {"device": settings.DEVICE, "runtime": settings.RUNTIME, "cache": settings.ENCODER_CACHE}
 
 
 def product_label() -> str:

@@ -16,6 +16,9 @@ from visual_search import exceptions
 
 Features = npt.NDArray[np.float32]
 
+CACHE = "~/.cache/django-visual-search"
+"""Folder that keeps converted networks, unless another one is named."""
+
 
 @runtime_checkable
 class Encoder(Protocol):

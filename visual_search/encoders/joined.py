@@ -52,6 +52,6 @@ def _words(encoder: base.Encoder, texts: Sequence[str]) -> base.Features:
     return np.zeros((len(texts), encoder.dimensions), np.float32)
 
 
-def load(specs: Sequence[str | Mapping[str, Any]], *, device: str = "auto") -> Joined:
-    """Return the encoders that `specs` name, joined. Raises what `registry.load` raises."""
-    return Joined([registry.load(spec, device=device) for spec in specs])
+def load(specs: Sequence[str | Mapping[str, Any]], **machine: str) -> Joined:
+    """Return the encoders that `specs` name, joined; `machine` goes to `registry.load`. Raises what that raises."""
+    return Joined([registry.load(spec, **machine) for spec in specs])

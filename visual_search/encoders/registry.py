@@ -16,6 +16,9 @@ from visual_search.encoders import base, tiny
 
 Spec = str | Mapping[str, Any]
 
+RUNTIMES = ("auto", "torch")
+"""What can be asked for; "auto" is OpenVINO where it is installed and the device is the CPU, else torch."""
+
 _OPTIONS = frozenset({"weights", "sha256", "size", "precision"})
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 _LITE0 = "efficientnet_lite0"
@@ -29,24 +32,27 @@ _BUILT_IN: dict[str, frozenset[str]] = {
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 _lock = threading.Lock()
-_loaded: dict[tuple[str, str], base.Encoder] = {}
+_loaded: dict[tuple[str, ...], base.Encoder] = {}
 
 
-def load(spec: Spec, *, device: str = "auto") -> base.Encoder:
+def load(spec: Spec, *, device: str = "auto", runtime: str = "auto", cache: str = base.CACHE) -> base.Encoder:
     """
-    Return the encoder that `spec` names: the same object for the same `spec` and `device` within one process.
+    Return the encoder that `spec` names: the same object for the same arguments within one process.
 
     `spec` is a name or a mapping {"name": ..., "size": pixels, "precision": ..., "weights": path, "sha256": ...}.
     A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` (which has "prompts" and
     "tokenizer" in place of a size), `tiny` (for tests), or the dotted path of what returns an encoder when called with
     the mapping's other keys. Raises `EncoderError`.
+
+    `runtime` is one of `RUNTIMES`; `cache` is the folder that keeps what was converted for OpenVINO, "" for none.
     """
     validate(spec)
-    key = json.dumps(spec if isinstance(spec, str) else dict(spec), sort_keys=True, default=str), device
+    machine = {"device": device, "runtime": runtime, "cache": cache}
+    key = json.dumps(spec if isinstance(spec, str) else dict(spec), sort_keys=True, default=str), *machine.values()
     with _lock:
         if key not in _loaded:
             name, options = _split(spec)
-            _loaded[key] = _build(name, options, device)
+            _loaded[key] = _build(name, options, machine)
         return _loaded[key]
 
 
@@ -101,7 +107,7 @@ def _kind(name: str) -> str | None:
     raise base.unknown(name, _BUILT_IN)
 
 
-def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
+def _build(name: str, options: dict[str, Any], machine: dict[str, str]) -> base.Encoder:
     kind = _kind(name)
     if kind is None:
         return _from_dotted(name, options)
@@ -129,7 +135,7 @@ def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
         from visual_search.encoders import from_torchvision
 
         built = from_torchvision.build(model, **options)
-    return network.NetworkEncoder(built, device=device, precision=precision)
+    return network.NetworkEncoder(built, precision=precision, **machine)
 
 
 def _find_dotted(name: str) -> None:

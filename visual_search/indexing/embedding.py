@@ -38,7 +38,7 @@ class Outcome:
 
 def encoder_of(index: SearchIndex) -> joined.Joined:
     """Return the encoder of `index`; raise EncoderError (`encoder_changed`) where its weights are other ones now."""
-    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    encoder = joined.load(index.encoders, **conf.machine())
     if encoder.fingerprint != index.fingerprint:
         raise EncoderError(
             f"The encoder {encoder.name} is not the one that index {index.pk} was built with: its weights or its "

@@ -33,7 +33,7 @@ def run(deadline: float) -> bool:
     index = _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None).order_by("id").first()
     if index is None:
         return False
-    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    encoder = joined.load(index.encoders, **conf.machine())
     for keys in _candidates(index):
         with locks.alone(LOCK, index.pk) as alone:
             if not alone:

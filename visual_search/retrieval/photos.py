@@ -50,7 +50,7 @@ def features_of_words(index: SearchIndex, words: str) -> base.Features:
 
 
 def _encoder(index: SearchIndex) -> joined.Joined:
-    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    encoder = joined.load(index.encoders, **conf.machine())
     if encoder.fingerprint != index.fingerprint:
         raise EncoderUnavailable(
             f"The live index {index} was built with other weights than this process has. Search by photo answers again "

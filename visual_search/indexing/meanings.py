@@ -56,9 +56,8 @@ def of(said: Mapping[Any, texts.Text]) -> Meanings:
     keys = list(texts.stale(said, fingerprint=current))
     try:
         found = encoder()
-        vectors = (
-            found.encode_text([strip_tags(f"{said[key].title}. {said[key].text}") for key in keys]) if found else []
-        )
+        sentences = [strip_tags(f"{said[key].title}. {said[key].text}") for key in keys]
+        vectors: Any = [] if found is None else found.encode_text(sentences)
     except Exception:
         logger.warning(FAILED, exc_info=True)
         return Meanings(fingerprint=None)

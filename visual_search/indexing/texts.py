@@ -72,7 +72,7 @@ def write(
     """
     if not texts:
         return
-    connection, name = connections[conf.settings.DATABASE], config()
+    connection, name, known = connections[conf.settings.DATABASE], config(), vectors or {}
     key = catalog.product_model()._meta.pk.rel_db_type(connection)
     table = ProductText._meta.db_table
     with connection.cursor() as cursor:
@@ -99,7 +99,7 @@ def write(
                 "keys": list(texts),
                 "titles": [each.title for each in texts.values()],
                 "texts": [each.text for each in texts.values()],
-                "embeddings": [HalfVector(vectors[key]).to_text() if key in (vectors or {}) else None for key in texts],
+                "embeddings": [None if key not in known else HalfVector(known[key]).to_text() for key in texts],
                 "fingerprint": fingerprint,
             },
         )

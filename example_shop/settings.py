@@ -33,6 +33,7 @@ INSTALLED_APPS = [
 VISUAL_SEARCH = {
     "PRODUCT_MODEL": "catalogue.Product",
     "CATALOG": "example_shop.catalogue.visual_search.ShopCatalog",
+    "ENCODER_CACHE": str(DATA_DIR / "encoders"),
 }
 
 MIDDLEWARE = [

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.core.files.base import ContentFile
 from PIL import Image, ImageDraw
 
@@ -73,6 +74,11 @@ def _article(number: int, pictures: Sequence[bytes], fields: dict[str, Any]) -> 
         saved.picture.save(f"{number}.png", ContentFile(pictures[0]), save=False)
     saved.save()
     return saved
+
+
+def settings_with(**changed: Any) -> dict[str, Any]:
+    """Return the settings of visual search with some of them changed."""
+    return {**django_settings.VISUAL_SEARCH, **changed}
 
 
 def embed() -> models.SearchIndex | None:

@@ -13,6 +13,7 @@ from django.test import override_settings
 
 from tests.processes import ROOT
 from visual_search import catalog, checks
+from visual_search.encoders import sentences
 
 SHOP = {"PRODUCT_MODEL": "catalogue.Product", "CATALOG": "example_shop.catalogue.visual_search.ShopCatalog"}
 
@@ -79,7 +80,11 @@ def test_e001__an_unknown_key() -> None:
         ("COLOUR_SHARE", "0.2", "Give a number from 0 to 1."),
         ("COLOUR_SHARE", 1.5, "Give a number from 0 to 1."),
         ("COLOUR_SHARE", True, "Give a number from 0 to 1."),
+        ("RUNTIME", "openvino", "Give one of 'auto', 'torch'."),
+        ("ENCODER_CACHE", None, "Give a value of type str."),
         ("RECORD_EVENTS", 1, "Give a value of type bool."),
+        ("METRIC", "manhattan", "Give one of 'cosine', 'euclidean', 'pearson'."),
+        ("METRIC", None, "Give a value of type str."),
     ],
 )
 def test_e002__a_wrong_value(key: str, value: Any, hint: str) -> None:
@@ -286,3 +291,16 @@ def test_e012__no_such_text_search_configuration() -> None:
     assert problems("germn")[0][0] == "visual_search.E012"
     assert "Did you mean 'german'?" in problems("germn")[0][1]
     assert checks.check_text_config(databases=None) == []
+
+
+def test_e013__no_such_sentence_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def problems(name: Any) -> list[tuple[str | None, str]]:
+        with override_settings(VISUAL_SEARCH={**SHOP, "TEXT_ENCODER": name}):
+            return [(each.id, each.msg) for each in checks.check_text_encoder()]
+
+    # A value of another type is E002's.
+    assert [problems(name) for name in ("", "all-MiniLM-L6-v2", 7)] == [[], [], []]
+    assert problems("all-MiniLM")[0][0] == "visual_search.E013"
+    assert "all-MiniLM-L6-v2" in problems("all-MiniLM")[0][1]
+    monkeypatch.setattr(sentences.importlib.util, "find_spec", lambda name: None)
+    assert "django-visual-search[text]" in problems("all-MiniLM-L6-v2")[0][1]

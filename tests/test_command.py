@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from tests import factories
 from visual_search import models
@@ -42,7 +43,7 @@ def test_sync_and_status__of_a_shop() -> None:
     assert lines[-1].startswith("1 pictures failed, the last one because: ")
     index = models.SearchIndex.objects.get()
     assert run("status").splitlines()[:2] == [
-        f"#{index.pk} tiny: live, 64 dimensions, fitted on 1 pictures",
+        f"#{index.pk} tiny: live, cosine, 64 dimensions, fitted on 1 pictures",
         "    2 of 2 products done, 0 queued; 1 pictures ready, 1 failed",
     ]
 
@@ -60,6 +61,19 @@ def test_sync__says_which_encoder_is_missing(live: models.SearchIndex) -> None:
 
     with pytest.raises(CommandError, match="has no 'Missing'"):
         run("sync")
+
+
+def test_index__create_takes_a_metric() -> None:
+    run("index", "create", "--metric", "pearson")
+    with override_settings(VISUAL_SEARCH=factories.settings_with(METRIC="euclidean")):
+        run("index", "create")
+    run("index", "create")
+
+    assert list(models.SearchIndex.objects.order_by("pk").values_list("metric", flat=True)) == [
+        "pearson", "euclidean", "cosine"
+    ]  # fmt: skip
+    with pytest.raises(CommandError, match="invalid choice: 'manhattan'"):
+        run("index", "create", "--metric", "manhattan")
 
 
 def test_index__from_create_to_rollback(live: models.SearchIndex) -> None:

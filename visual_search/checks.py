@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections, models
 
 from visual_search import catalog, conf
 from visual_search.asking import throttles
-from visual_search.encoders import registry
+from visual_search.encoders import registry, sentences
 from visual_search.exceptions import ConfigurationError, VisualSearchError
 from visual_search.indexing import texts
 from visual_search.models import SearchIndex
@@ -29,10 +29,14 @@ _TYPES: dict[str, Any] = {
     "CATALOG": str,
     "COLOUR_SHARE": int | float,
     "LEARN_PHOTO_MEAN": bool,
+    "METRIC": str,
     "DEVICE": str,
+    "RUNTIME": str,
+    "ENCODER_CACHE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
     "TEXT_CONFIG": str,
+    "TEXT_ENCODER": str,
     "DATABASE": str,
     "EF_SEARCH": int,
     "UPLOAD_MAX_BYTES": int,
@@ -48,11 +52,14 @@ _MOST = {
     "MAX_LIMIT": (query.MOST_RESULTS, f"A search has at most {query.MOST_RESULTS} results."),
 }
 
+_CHOICES = {"METRIC": SearchIndex.Metric.values, "RUNTIME": registry.RUNTIMES}
+
 
 def register() -> None:
     """Register every check with Django."""
-    for check in (check_keys, check_values, check_product_model, check_catalog, check_encoders, check_engine):
+    for check in (check_keys, check_values, check_product_model, check_catalog, check_encoders, check_text_encoder):
         checks.register(check, checks.Tags.compatibility)
+    checks.register(check_engine, checks.Tags.compatibility)
     for check in (check_extension, check_recall, check_text_config):
         checks.register(check, checks.Tags.database)
 
@@ -97,6 +104,8 @@ def _hint(key: str, value: Any) -> str:
         return "" if number and 0 <= value <= 1 else "Give a number from 0 to 1."
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         return f"Give a value of type {kind.__name__}."
+    if key in _CHOICES and value not in _CHOICES[key]:
+        return f"Give one of {', '.join(map(repr, _CHOICES[key]))}."
     if kind is int and value < 1:
         return "Give 1 or more."
     most, hint = _MOST.get(key, (value, ""))
@@ -234,6 +243,18 @@ def check_text_config(databases: Sequence[str] | None = None, **kwargs: Any) -> 
     hint = f"Did you mean {close[0]!r}? " if close else ""
     hint += 'Give "auto", "simple", or a name that psql lists with \\dF.'
     return [_problem(f"TEXT_CONFIG is {name!r}, which database {alias!r} doesn't have.", hint, "E012")]
+
+
+def check_text_encoder(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E013: a sentence encoder that nobody knows, or that is not installed."""
+    name = conf.settings.TEXT_ENCODER
+    try:
+        if name and isinstance(name, str):
+            sentences.folder_of(name)
+    except VisualSearchError as error:
+        hint = f'Give "{sentences.PACKAGED}", a folder, or "" for full text alone.'
+        return [_problem(str(error), hint, "E013")]
+    return []
 
 
 def check_recall(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -36,8 +36,17 @@ class Settings:
     LEARN_PHOTO_MEAN: bool = True
     """Keep the sum of customers' photos' vectors and their number, and centre later photos on their mean."""
 
+    METRIC: str = "cosine"
+    """What makes two pictures alike in a new index: "cosine", "pearson" or "euclidean"."""
+
     DEVICE: str = "auto"
     """Where encoders run: "auto" (CUDA when there), "cpu", "cuda", "cuda:1"."""
+
+    RUNTIME: str = "auto"
+    """What encoders run on: "auto" (OpenVINO where it is installed, on a CPU; else torch) or "torch"."""
+
+    ENCODER_CACHE: str = "~/.cache/django-visual-search"
+    """Folder that keeps networks converted for OpenVINO; "" keeps none, and each process converts its own."""
 
     BATCH_SIZE: int = 32
     """Pictures encoded at once."""
@@ -47,6 +56,9 @@ class Settings:
 
     TEXT_CONFIG: str = "auto"
     """Postgres's text search configuration for words: "auto" (that of LANGUAGE_CODE), "simple", "german" ..."""
+
+    TEXT_ENCODER: str = ""
+    """Sentence encoder of the texts: "all-MiniLM-L6-v2" (English), a folder, or "" for Postgres's full text alone."""
 
     DATABASE: str = "default"
     """Database alias that holds products and embeddings."""
@@ -89,6 +101,11 @@ def chosen() -> Mapping[str, Any]:
     """Return what the project set; nothing where that is no dict, which check E001 reports."""
     found = getattr(django_settings, "VISUAL_SEARCH", None)
     return found if isinstance(found, Mapping) else {}
+
+
+def machine() -> dict[str, str]:
+    """Return what `encoders.load` has to know of this machine."""
+    return {"device": settings.DEVICE, "runtime": settings.RUNTIME, "cache": settings.ENCODER_CACHE}
 
 
 def product_label() -> str:

@@ -8,11 +8,26 @@ import pytest
 from visual_search import encoders
 from visual_search.encoders import base
 
+FULL = {"name": "efficientnet_lite0", "precision": "float32"}
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder for converted networks."""
+    return str(tmp_path_factory.mktemp("encoders"))
+
 
 @pytest.fixture(scope="session")
 def lite0() -> base.Encoder:
-    """The default encoder in full precision."""
-    return encoders.load({"name": "efficientnet_lite0", "precision": "float32"}, device="cpu")
+    """The default encoder in full precision, on torch."""
+    return encoders.load(FULL, device="cpu", runtime="torch")
+
+
+@pytest.fixture(scope="session")
+def fast_lite0(cache: str) -> base.Encoder:
+    """The default encoder in full precision, on OpenVINO."""
+    pytest.importorskip("visual_search.encoders.on_openvino")
+    return encoders.load(FULL, device="cpu", cache=cache)
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def test_encode__scaled_decoding_changes_little(lite0: base.Encoder, shirts: lis
 
 
 def test_encode__bfloat16_changes_little(lite0: base.Encoder, shirts: list[bytes]) -> None:
-    rough = encoders.load({"name": "efficientnet_lite0", "precision": "bfloat16"}, device="cpu")
+    rough = encoders.load({"name": "efficientnet_lite0", "precision": "bfloat16"}, device="cpu", runtime="torch")
     images = [decode.decode(data, min_size=lite0.input_size) for data in shirts]
     found = cosines(lite0.encode(images), rough.encode(images))
     assert found.min() >= 0.985
@@ -114,8 +114,10 @@ def test_feature_map__averages_to_the_features(lite0: base.Encoder) -> None:
 
 
 def test_fingerprint__follows_size_and_nothing_of_the_machine(lite0: base.Encoder) -> None:
-    rough = encoders.load({"name": "efficientnet_lite0", "precision": "bfloat16"}, device="cpu")
-    large = encoders.load({"name": "efficientnet_lite0", "size": 320}, device="cpu")
+    rough, large = (
+        encoders.load({"name": "efficientnet_lite0", **options}, device="cpu", runtime="torch")
+        for options in ({"precision": "bfloat16"}, {"size": 320})
+    )
     assert rough.fingerprint == lite0.fingerprint != large.fingerprint
     assert len(lite0.fingerprint) == 64
     assert large.input_size == 320

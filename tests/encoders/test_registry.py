@@ -106,7 +106,8 @@ def test_import__neither_torch_nor_django() -> None:
 
 
 def test_load__torch_encoder_needs_no_django() -> None:
-    script = "import sys; from visual_search import encoders; encoders.load('efficientnet_lite0', device='cpu')\n"
+    script = "import sys; from visual_search import encoders\n"
+    script += "encoders.load('efficientnet_lite0', device='cpu', runtime='torch')\n"
     script += "print('torch' in sys.modules, 'django' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "True False"
@@ -181,7 +182,11 @@ def test_load__timm_with_a_local_file(name: str, side: int, tmp_path: Path) -> N
         {"state_dict": {f"module.{key}": value for key, value in headless.state_dict().items()}}, tmp_path / "part.pth"
     )
     loaded = [
-        encoders.load({"name": f"timm:{name}", "weights": str(tmp_path / file), "precision": "float32"}, device="cpu")
+        encoders.load(
+            {"name": f"timm:{name}", "weights": str(tmp_path / file), "precision": "float32"},
+            device="cpu",
+            runtime="torch",
+        )
         for file in ("whole.pth", "whole.safetensors", "part.pth")
     ]
     assert len({encoder.fingerprint for encoder in loaded}) == 1
@@ -207,7 +212,9 @@ def test_load__torchvision_with_a_local_file(name: str, tmp_path: Path) -> None:
     model: Any = torchvision.models.get_model(name, weights=None).eval()
     torch.save(model.state_dict(), tmp_path / "whole.pth")
     encoder = encoders.load(
-        {"name": f"torchvision:{name}", "weights": str(tmp_path / "whole.pth"), "precision": "float32"}, device="cpu"
+        {"name": f"torchvision:{name}", "weights": str(tmp_path / "whole.pth"), "precision": "float32"},
+        device="cpu",
+        runtime="torch",
     )
     seen: list[torch.Tensor] = []
     head = next(layer for key, layer in model.named_children() if key in ("fc", "classifier", "head"))
@@ -226,7 +233,9 @@ def test_load__torchvision_features_alone(tmp_path: Path) -> None:
     torch.save(model.state_dict(), tmp_path / "whole.pth")
     torch.save(model.features.state_dict(), tmp_path / "features.pth")
     one, other = (
-        encoders.load({"name": "torchvision:mobilenet_v2", "weights": str(tmp_path / name)}, device="cpu")
+        encoders.load(
+            {"name": "torchvision:mobilenet_v2", "weights": str(tmp_path / name)}, device="cpu", runtime="torch"
+        )
         for name in ("whole.pth", "features.pth")
     )
     assert one.fingerprint == other.fingerprint

@@ -35,7 +35,7 @@ class Broken(torch.nn.Module):
 
 def encoder(body: torch.nn.Module) -> network.NetworkEncoder:
     return network.NetworkEncoder(
-        network.Network(name="small", body=body, prepare=PLAIN), device="cpu", precision="float32"
+        network.Network(name="small", body=body, prepare=PLAIN), device="cpu", precision="float32", runtime="torch"
     )
 
 

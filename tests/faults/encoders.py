@@ -84,7 +84,7 @@ def _network(body: Any) -> base.Encoder:
         size=32, resize=32, squash=True, mean=(128.0, 128.0, 128.0), std=(64.0, 64.0, 64.0)
     )
     return network.NetworkEncoder(
-        network.Network(name="small", body=body, prepare=prepare), device="cpu", precision="float32"
+        network.Network(name="small", body=body, prepare=prepare), device="cpu", precision="float32", runtime="torch"
     )
 
 

@@ -138,6 +138,26 @@ def test_create__queues_the_whole_catalogue_at_bulk_priority() -> None:
     assert set(index.queue.values_list("product_id", "priority")) == {(product.pk, 10) for product in products}
 
 
+def test_create__with_a_metric_that_nobody_knows() -> None:
+    with pytest.raises(
+        exceptions.ConfigurationError, match=r"'manhattan'\. Give one of 'cosine', 'euclidean', 'pearson'"
+    ):
+        lifecycle.create(metric="manhattan")
+    assert states() == []
+
+
+def test_activate__an_index_of_another_metric_and_back() -> None:
+    for colour in factories.COLOURS * 3:
+        factories.product(pictures=[factories.picture(colour), factories.picture(colour, "bar")])
+    factories.embed()
+    for metric in ("euclidean", "pearson", "cosine"):
+        index = lifecycle.create(metric=metric)
+        factories.embed()
+        assert lifecycle.activate(index) is not None
+        assert index.evaluation["reasons"] == []
+    assert states() == ["previous", "previous", "previous", "live"]
+
+
 def test_fill__queues_again_and_embeds_nothing_twice() -> None:
     index = filled()
     before = list(index.embeddings.order_by("pk").values_list("pk", "updated_at"))

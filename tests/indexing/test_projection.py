@@ -25,12 +25,13 @@ def test_fit__without_a_projection_has_nothing_to_report() -> None:
     assert measured is None
 
 
-def test_fit__reports_what_the_projection_keeps_of_the_ten_nearest() -> None:
+@pytest.mark.parametrize("metric", [parts.COSINE, parts.PEARSON, parts.EUCLIDEAN])
+def test_fit__reports_what_the_projection_keeps_of_the_ten_nearest(metric: str) -> None:
     flat = RANDOM.normal(size=(1_200, 300)).astype(np.float32)
     low = (RANDOM.normal(size=(1_200, 40)) @ RANDOM.normal(size=(40, 300))).astype(np.float32)
     kept = []
     for features in (flat, low):
-        transforms, measured = projection.fit(features, [300], shares=[1.0], products=np.arange(1_200))
+        transforms, measured = projection.fit(features, [300], metric=metric, shares=[1.0], products=np.arange(1_200))
         assert transforms[0].dimensions == 256
         assert measured is not None
         assert measured["whitened"] is False

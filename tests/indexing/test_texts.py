@@ -131,4 +131,4 @@ def test_config__of_each_language_is_there() -> None:
 
 def test_write__nothing() -> None:
     texts.write({})
-    assert texts.differing([]) == set()
+    assert texts.stale({}, fingerprint="") == set()

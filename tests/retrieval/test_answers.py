@@ -173,6 +173,22 @@ def test_answer__follows_the_live_index_at_once(shelf: dict[str, Any]) -> None:
     assert answers.answer(query).index == first
 
 
+def test_answer__refuses_by_the_live_index_and_not_by_the_former(shelf: dict[str, Any]) -> None:
+    query = Query(product=shelf["crimson bar"].pk, colour=0.5)
+    with pytest.raises(exceptions.InvalidQuery):
+        answers.answer(query)
+    assert live._kept is not None
+    coloured = lifecycle.create(["tiny", "tests.faults.encoders.Other"])
+    factories.embed()
+    coloured.refresh_from_db()
+    coloured.parts[1]["name"] = "colour"
+    coloured.save()
+
+    lifecycle.activate(coloured, force=True)
+
+    assert answers.answer(query).index == coloured.pk
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

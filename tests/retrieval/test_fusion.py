@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import factories
-from tests.retrieval.test_properties import DIRECTIONS, best, build
+from tests.retrieval.test_properties import FEATURES, METRICS, best, build
 from visual_search import catalog
 from visual_search.indexing import texts
 from visual_search.retrieval import answers, fusion
@@ -18,7 +18,7 @@ from visual_search.retrieval.query import Query, Term
 WORDS = ("red", "blue", "boot", "lamp", "wool")
 
 said = st.lists(st.sampled_from(WORDS), max_size=4)
-pictures = st.lists(st.integers(0, len(DIRECTIONS) - 1), max_size=2)
+pictures = st.lists(st.integers(0, len(FEATURES) - 1), max_size=2)
 items = st.lists(st.tuples(pictures, st.integers(1, 5), said), min_size=1, max_size=20)
 
 
@@ -37,13 +37,14 @@ def test_in_order__breaks_ties_without_looking_at_the_key() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("metric", METRICS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=items, data=st.data())
-def test_answer__is_brute_forces_for_words_and_pictures(found: Any, data: st.DataObject) -> None:
+def test_answer__is_brute_forces_for_words_and_pictures(metric: str, found: Any, data: st.DataObject) -> None:
     manager = catalog.product_model()._default_manager
     gates._estimates.clear()
     with transaction.atomic():
-        _, shown = build([(directions, price) for directions, price, _ in found])
+        _, shown = build([(directions, price) for directions, price, _ in found], metric=metric)
         words = {key: each for key, (_, _, each) in zip(shown, found, strict=True)}
         texts.write({key: texts.Text(title="", text=" ".join(each)) for key, each in words.items()})
         source = data.draw(st.sampled_from(sorted(shown, key=str)))
@@ -62,7 +63,7 @@ def test_answer__is_brute_forces_for_words_and_pictures(found: Any, data: st.Dat
 
         allowed = {key for key in cheap.values_list("pk", flat=True) if unwanted not in words[key]} - {source}
         matching = {key for key in allowed if set(asked) <= set(words[key])}
-        near = best(shown, source, allowed)
+        near = best(shown, source, allowed, metric=metric)
         right = matching | set(near)
         returned = [product.pk for product in answer.products]
         assert len(returned) == len(set(returned)) == min(limit, len(right))

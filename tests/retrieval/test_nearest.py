@@ -4,25 +4,30 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pgvector import HalfVector
 
 from tests import factories
 from visual_search import catalog, models
 from visual_search.indexing import hnsw, lifecycle, rows
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval import nearest, targets
-from visual_search.retrieval.query import Query
+from visual_search.retrieval.query import Query, Term
 
 pytestmark = pytest.mark.django_db
 
 SIZE, DIMENSIONS = 2_000, 32
 
 
+METRICS = models.SearchIndex.Metric.values
+
+
 @pytest.fixture
-def filled() -> Iterator[tuple[models.SearchIndex, dict[Any, np.ndarray[Any, Any]]]]:
-    """An index of clustered unit vectors, one a product, without pictures."""
+def filled(request: pytest.FixtureRequest) -> Iterator[tuple[models.SearchIndex, dict[Any, np.ndarray[Any, Any]]]]:
+    """An index of clustered unit vectors, one a product, without pictures; a test may give its metric."""
     model = catalog.product_model()
     template = factories.product(pictures=[])
     others = []
@@ -38,7 +43,7 @@ def filled() -> Iterator[tuple[models.SearchIndex, dict[Any, np.ndarray[Any, Any
     centres = random.normal(size=(40, DIMENSIONS))
     vectors = centres[random.integers(40, size=SIZE)] + 0.4 * random.normal(size=(SIZE, DIMENSIONS))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    index = lifecycle.create(["tiny"])
+    index = lifecycle.create(["tiny"], metric=getattr(request, "param", None))
     models.SearchIndex.objects.filter(pk=index.pk).update(
         fitted_on=0,
         state="live",
@@ -104,12 +109,30 @@ def scans(plan: Any) -> set[str]:
     return {value for key, value in plan.items() if key == "Index Name"}.union(*map(scans, plan.values()))
 
 
-def explained(index: models.SearchIndex, key: Any) -> nearest.Plan:
-    query = Query(product=key)
+def prepared(index: models.SearchIndex) -> tuple[str, int, int]:
+    """Return the name of the prepared search in `index`, and how often it ran with a generic and a custom plan."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE %s",
+            [f"%embedding.index_id = {index.pk} %"],
+        )
+        (found,) = cursor.fetchall()
+    return found
+
+
+def hnsw_scans(index: models.SearchIndex) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_numscans(to_regclass(%s))", [hnsw.name(index.pk)])
+        return cursor.fetchone()[0]
+
+
+def explained(index: models.SearchIndex, *keys: Any) -> nearest.Plan:
+    query = Query(terms=tuple(Term(product=key) for key in keys))
     target = targets.of(index, query)
     return nearest.products(index, target, gate=gates.of(query), limit=10, explain=True)[1]
 
 
+@pytest.mark.parametrize("filled", METRICS, indirect=True)
 def test_products__with_many_candidates_use_the_hnsw_index(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     index, vectors = filled
     monkeypatch.setattr(nearest, "EXACT_CANDIDATES", 0)
@@ -120,6 +143,17 @@ def test_products__with_many_candidates_use_the_hnsw_index(filled: Any, monkeypa
     assert [(attempt.exact, attempt.width, attempt.pictures) for attempt in plan.attempts] == [(False, 40, 40)]
 
 
+@pytest.mark.parametrize("filled", METRICS, indirect=True)
+def test_products__near_to_several_terms_use_the_hnsw_index(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, vectors = filled
+    monkeypatch.setattr(nearest, "EXACT_CANDIDATES", 0)
+
+    plan = explained(index, *list(vectors)[:3])
+
+    assert hnsw.name(index.pk) in scans(plan.explained)
+
+
+@pytest.mark.parametrize("filled", METRICS, indirect=True)
 def test_products__with_few_candidates_are_sorted_exactly(filled: Any) -> None:
     index, vectors = filled
 
@@ -128,6 +162,42 @@ def test_products__with_few_candidates_are_sorted_exactly(filled: Any) -> None:
     assert hnsw.name(index.pk) not in scans(plan.explained)
     assert [(attempt.exact, attempt.width) for attempt in plan.attempts] == [(True, 40)]
     assert 0 < plan.candidates <= SIZE
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("asked", ["with a product", "with a photo"])
+@pytest.mark.parametrize("filled", METRICS, indirect=True)
+def test_statement__a_generic_plan_uses_the_hnsw_index_alike(
+    filled: Any, monkeypatch: pytest.MonkeyPatch, asked: str, exact: bool
+) -> None:
+    index, vectors = filled
+    key, vector = next(iter(vectors.items()))
+    query = Query(product=key)
+    target, gate = targets.of(index, query), gates.of(query)
+    values = [key, [key], key]
+    if asked == "with a photo":
+        target = targets.Target(vector=f"%s::halfvec({DIMENSIONS})", parameters=(HalfVector(vector),))
+        values = [HalfVector(vector).to_text(), [], HalfVector(vector).to_text()]
+    right, _ = nearest.ask(index, target, gate=gate, limit=10, exact=exact, width=40)
+    sql, parameters = nearest.statement_for(index, target, gate=gate, limit=10, exact=exact, width=40)
+    before = hnsw_scans(index)
+
+    # Django turns prepared statements off; a shop can turn them on, in its OPTIONS.
+    monkeypatch.setattr(connection.connection, "prepare_threshold", 5)
+    with connection.cursor() as cursor, psycopg.Cursor(connection.connection) as raw:
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        for _ in range(3):
+            raw.execute(sql, parameters, binary=True, prepare=True)
+            assert [row[0] for row in raw.fetchall()] == [match.product for match in right]
+
+    name, generic, custom = prepared(index)
+    assert (generic, custom) == (3, 0)
+    assert hnsw_scans(index) - before == (0 if exact else 3)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN EXECUTE {name}(%s, %s, %s)", values)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "$2" in plan  # generic: the values are not in it
+    assert (hnsw.name(index.pk) in plan) is not exact
 
 
 def test_products__a_product_with_many_pictures_fills_one_place(filled: Any) -> None:

@@ -161,3 +161,19 @@ def test_index__takes_over_what_one_of_the_same_encoder_learnt(index: models.Sea
 
     counts = dict(models.PhotoMean.objects.values_list("index", "count"))
     assert counts == {index.pk: 12, same.pk: 12, other.pk: 0}
+
+
+def test_learn__with_other_metrics() -> None:
+    for _ in range(parts.LEAST_FOR_MEAN):
+        factories.product()
+    for metric, counted in ((models.SearchIndex.Metric.PEARSON, 1), (models.SearchIndex.Metric.EUCLIDEAN, 0)):
+        index = lifecycle.create(["tiny"], metric=metric)
+        factories.embed()
+        index.refresh_from_db()
+        if index.state != index.State.LIVE:
+            lifecycle.activate(index, force=True)
+        assert answers.answer(Query(photo=PHOTO)).products
+        assert models.PhotoMean.objects.get(index=index).count == counted
+        seen(index, 20)
+        assert (photomean.transforms(index) is not None) == bool(counted)
+        assert answers.answer(Query(photo=PHOTO)).products

@@ -33,7 +33,9 @@ class VisualSearchResult(serializers.Serializer[Any]):
     thumbnail = serializers.CharField()
     rank = serializers.IntegerField(min_value=1, help_text="1 is the nearest.")
     similarity = serializers.FloatField(
-        allow_null=True, help_text="A cosine, at most 1, to 4 decimals; null where only words have found the product."
+        allow_null=True,
+        help_text="In the index's metric, a cosine by default; at most 1, to 4 decimals; null where only words have"
+        " found the product.",
     )
     matched_image = VisualSearchMatchedImage(allow_null=True)
 

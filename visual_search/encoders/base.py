@@ -16,6 +16,9 @@ from visual_search import exceptions
 
 Features = npt.NDArray[np.float32]
 
+CACHE = "~/.cache/django-visual-search"
+"""Folder that keeps converted networks, unless another one is named."""
+
 
 @runtime_checkable
 class Encoder(Protocol):
@@ -62,7 +65,7 @@ def finite(features: Features, *, name: str) -> Features:
     if not np.isfinite(features).all():
         rows = np.flatnonzero(~np.isfinite(features.reshape(len(features), -1)).all(axis=1)).tolist()
         raise exceptions.EncoderError(
-            f"The encoder {name} returned infinite or undefined values for the pictures at {rows[:5]} of its batch. "
+            f"The encoder {name} returned infinite or undefined values for number {rows[:5]} of its batch. "
             "Check its weights; on a GPU, try the precision float32.",
             code="encoder_not_finite",
         )
@@ -75,6 +78,6 @@ def unknown(name: str, known: Iterable[str]) -> exceptions.EncoderError:
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return exceptions.EncoderError(
         f"There is no encoder {name!r}. {hint}Use 'efficientnet_lite0', 'timm:NAME', 'torchvision:NAME', "
-        "'colour' or the dotted path of a function or class that returns an encoder.",
+        "'open_clip:NAME', 'colour' or the dotted path of a function or class that returns an encoder.",
         code="encoder_unknown",
     )

@@ -40,7 +40,7 @@ class Joined:
         """
         if not self.has_text:
             raise exceptions.EncoderError(
-                f"{self.name} knows no words. Search the products' text, or use an encoder that does: 'open_clip:NAME'.",
+                f"The encoder {self.name} knows no words. Use one that does, as 'open_clip:NAME', or search by photo.",
                 code="text_unavailable",
             )
         return np.hstack([_words(encoder, texts) for encoder in self.encoders])
@@ -52,6 +52,6 @@ def _words(encoder: base.Encoder, texts: Sequence[str]) -> base.Features:
     return np.zeros((len(texts), encoder.dimensions), np.float32)
 
 
-def load(specs: Sequence[str | Mapping[str, Any]], *, device: str = "auto") -> Joined:
-    """Return the encoders that `specs` name, joined. Raises what `registry.load` raises."""
-    return Joined([registry.load(spec, device=device) for spec in specs])
+def load(specs: Sequence[str | Mapping[str, Any]], **machine: str) -> Joined:
+    """Return the encoders that `specs` name, joined; `machine` goes to `registry.load`. Raises what that raises."""
+    return Joined([registry.load(spec, **machine) for spec in specs])

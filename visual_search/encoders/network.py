@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,6 +12,8 @@ import torch
 from PIL import Image
 
 from visual_search.encoders import base, preprocessing, runtime, weights
+
+logger = logging.getLogger("visual_search.encoders")
 
 
 def average(feature_map: torch.Tensor) -> torch.Tensor:
@@ -41,7 +45,15 @@ class Network:
 class NetworkEncoder:
     """Encode pictures with a torch network; implements `base.Encoder`."""
 
-    def __init__(self, network: Network, *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        network: Network,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        runtime: str = "auto",
+        cache: str = base.CACHE,
+    ) -> None:
         self.name = network.name
         self.input_size = network.prepare.resize
         self.fingerprint = base.fingerprint(
@@ -50,7 +62,7 @@ class NetworkEncoder:
             preprocessing=dataclasses.asdict(network.prepare),
         )
         self._network = network
-        self.runtime = runtime.Runtime(network.body, network.prepare, device=device, precision=precision)
+        self.runtime = self._start(device, precision, runtime, cache)
         self.dimensions = self._run([Image.new("RGB", (network.prepare.size,) * 2)], network.pool).shape[1]
 
     def encode(self, images: Sequence[Image.Image]) -> base.Features:
@@ -62,6 +74,19 @@ class NetworkEncoder:
     def feature_map(self, images: Sequence[Image.Image]) -> base.Features:
         """Return the last feature map, float32 [n, channels, height, width]; raises `EncoderError`."""
         return self._run(images, self._network.grid)
+
+    def _start(self, device: str, precision: str, choice: str, cache: str) -> runtime.Runtime:
+        body, prepare = self._network.body, self._network.prepare
+        on_cpu = runtime.pick_device(device).type == "cpu"
+        if choice == "auto" and on_cpu and importlib.util.find_spec("openvino"):
+            try:
+                from visual_search.encoders import on_openvino
+
+                return on_openvino.Runtime(body, prepare, precision=precision, key=self.fingerprint, cache=cache)
+            except Exception as error:
+                # A broken installation, or a network that it can't convert: each step has its own errors.
+                logger.warning("OpenVINO can't run %s, so that torch does, slower: %s", self.name, error)
+        return runtime.Runtime(body, prepare, device=device, precision=precision)
 
     def _run(self, images: Sequence[Image.Image], reduce: Callable[[torch.Tensor], torch.Tensor]) -> base.Features:
         return base.finite(self.runtime.run(images, reduce), name=self.name)

@@ -16,6 +16,9 @@ from visual_search.encoders import base, colour, tiny
 
 Spec = str | Mapping[str, Any]
 
+RUNTIMES = ("auto", "torch")
+"""What can be asked for; "auto" is OpenVINO where it is installed and the device is the CPU, else torch."""
+
 _OPTIONS = frozenset({"weights", "sha256", "size", "crops", "precision"})
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 _LITE0 = "efficientnet_lite0"
@@ -25,28 +28,32 @@ _BUILT_IN: dict[str, frozenset[str]] = {
     "tiny": frozenset(),
     "timm:": _OPTIONS,
     "torchvision:": _OPTIONS,
+    "open_clip:": _OPTIONS - {"size"} | {"prompts", "tokenizer"},
 }
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 _lock = threading.Lock()
-_loaded: dict[tuple[str, str], base.Encoder] = {}
+_loaded: dict[tuple[str, ...], base.Encoder] = {}
 
 
-def load(spec: Spec, *, device: str = "auto") -> base.Encoder:
+def load(spec: Spec, *, device: str = "auto", runtime: str = "auto", cache: str = base.CACHE) -> base.Encoder:
     """
-    Return the encoder that `spec` names: the same object for the same `spec` and `device` within one process.
+    Return the encoder that `spec` names: the same object for the same arguments within one process.
 
     `spec` is a name or a mapping {"name": ..., "size": pixels, "crops": 1 or 2, "precision": ..., "weights": path,
-    "sha256": ...}.
-    A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `colour`, `tiny` (for tests), or the dotted path
-    of what returns an encoder when called with the mapping's other keys. Raises `EncoderError`.
+    "sha256": ...}. A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` (which has
+    "prompts" and "tokenizer" in place of a size), `colour`, `tiny` (for tests), or the dotted path of what returns an
+    encoder when called with the mapping's other keys. Raises `EncoderError`.
+
+    `runtime` is one of `RUNTIMES`; `cache` is the folder that keeps what was converted for OpenVINO, "" for none.
     """
     validate(spec)
-    key = json.dumps(spec if isinstance(spec, str) else dict(spec), sort_keys=True, default=str), device
+    machine = {"device": device, "runtime": runtime, "cache": cache}
+    key = json.dumps(spec if isinstance(spec, str) else dict(spec), sort_keys=True, default=str), *machine.values()
     with _lock:
         if key not in _loaded:
             name, options = _split(spec)
-            _loaded[key] = _build(name, options, device)
+            _loaded[key] = _build(name, options, machine)
         return _loaded[key]
 
 
@@ -73,6 +80,18 @@ def validate(spec: Spec) -> None:
         raise _invalid(f"The sha256 of the encoder {name} must be 64 hexadecimal digits, not {sha256!r}.")
     if sha256 is not None and "weights" not in options:
         raise _invalid(f"The encoder {name} has a sha256 but no file to check. Add 'weights': PATH.")
+    prompts = options.get("prompts", ["{}"])
+    if not (
+        isinstance(prompts, list | tuple)
+        and prompts
+        and all(isinstance(each, str) and "{}" in each for each in prompts)
+    ):
+        raise _invalid(f"The prompts of the encoder {name} are {prompts!r}. Use a list as ['a photo of {{}}'].")
+    if kind == "open_clip:" and importlib.util.find_spec("open_clip") is None:
+        raise exceptions.EncoderUnavailable(
+            f"The encoder {name} needs open_clip: pip install 'django-visual-search[clip]'.",
+            code="encoder_not_installed",
+        )
 
 
 def _split(spec: Spec) -> tuple[str, dict[str, Any]]:
@@ -93,7 +112,7 @@ def _kind(name: str) -> str | None:
     raise base.unknown(name, _BUILT_IN)
 
 
-def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
+def _build(name: str, options: dict[str, Any], machine: dict[str, str]) -> base.Encoder:
     kind = _kind(name)
     if kind is None:
         return _from_dotted(name, options)
@@ -107,6 +126,10 @@ def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
     precision, looks = options.pop("precision", "auto"), options.pop("crops", 1)
     options["path"] = options.pop("weights", None)
     model = name.partition(":")[2]
+    if kind == "open_clip:":
+        from visual_search.encoders import from_open_clip
+
+        return from_open_clip.load(model, device=machine["device"], precision=precision, **options)
     if kind == _LITE0:
         from visual_search.encoders import lite0
 
@@ -119,7 +142,7 @@ def _build(name: str, options: dict[str, Any], device: str) -> base.Encoder:
         from visual_search.encoders import from_torchvision
 
         built = from_torchvision.build(model, **options)
-    encoder = network.NetworkEncoder(built, device=device, precision=precision)
+    encoder = network.NetworkEncoder(built, precision=precision, **machine)
     return crops.TwoCrops(encoder) if looks == 2 else encoder
 
 

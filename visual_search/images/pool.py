@@ -123,7 +123,7 @@ class Decoder:
     ) -> None:
         self.close()
 
-    def _ask(self, request: bytes, largest: int) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, request: bytes, largest: int) -> tuple[dict[str, Any], memoryview]:
         slot = self._slots.get()
         alive = None
         try:
@@ -177,14 +177,15 @@ class _Child:
         os.set_blocking(self._out, False)
         self.asked = 0
 
-    def ask(self, request: bytes, until: float, largest: int) -> tuple[dict[str, Any], bytes]:
+    def ask(self, request: bytes, until: float, largest: int) -> tuple[dict[str, Any], memoryview]:
         """Send `request`, return the answer; raise TimeoutError at `until`, OSError or EOFError at its death."""
         self.asked += 1
-        pending, reply, wanted = memoryview(request), bytearray(), child.LENGTHS.size
+        pending, lengths = memoryview(request), bytearray(child.LENGTHS.size)
+        reply, missing = lengths, memoryview(lengths)
         poll = select.poll()
         poll.register(self._in, select.POLLOUT)
         poll.register(self._out, select.POLLIN)
-        while len(reply) < wanted:
+        while missing:
             left = until - time.monotonic()
             if left <= 0:
                 raise TimeoutError
@@ -193,17 +194,18 @@ class _Child:
                     pending = pending[os.write(self._in, pending[:_PIPE]) :]
                     if not pending:
                         poll.unregister(self._in)
-                elif chunk := os.read(self._out, _PIPE):
-                    reply += chunk
+                # Read into its place: pieces that are put together cost 6 ms for a picture of 2 MB.
+                elif count := os.readv(self._out, [missing]):
+                    missing = missing[count:]
                 else:
                     raise EOFError
-            if wanted == child.LENGTHS.size <= len(reply):
-                header_length, body_length = child.LENGTHS.unpack_from(reply)
-                wanted += header_length + body_length
-                if wanted > largest:
+            if not missing and reply is lengths:
+                header_length, body_length = child.LENGTHS.unpack(lengths)
+                if header_length + body_length > largest:
                     raise EOFError
-        start = child.LENGTHS.size + header_length
-        return json.loads(reply[child.LENGTHS.size : start]), bytes(reply[start:])
+                reply = bytearray(header_length + body_length)
+                missing = memoryview(reply)
+        return json.loads(reply[:header_length]), memoryview(reply)[header_length:]
 
     def end(self) -> None:
         self.process.kill()

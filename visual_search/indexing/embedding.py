@@ -11,7 +11,7 @@ from typing import Any
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import BadImage, EncoderError, VisualSearchError
-from visual_search.indexing import arrays, encoding, fit, pictures, rows, texts
+from visual_search.indexing import arrays, encoding, fit, meanings, pictures, rows, texts
 from visual_search.models import ProductEmbedding, SearchIndex
 
 
@@ -32,12 +32,13 @@ class Outcome:
     untouched: set[Any] = field(default_factory=set)
     unfinished: set[Any] = field(default_factory=set)
     texts: dict[Any, texts.Text] = field(default_factory=dict)
+    meanings: meanings.Meanings = field(default_factory=meanings.Meanings)
     put_off: set[Any] = field(default_factory=set)
 
 
 def encoder_of(index: SearchIndex) -> joined.Joined:
     """Return the encoder of `index`; raise EncoderError (`encoder_changed`) where its weights are other ones now."""
-    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    encoder = joined.load(index.encoders, **conf.machine())
     if encoder.fingerprint != index.fingerprint:
         raise EncoderError(
             f"The encoder {encoder.name} is not the one that index {index.pk} was built with: its weights or its "
@@ -65,8 +66,11 @@ def run(
     stream = _Stream(index, keys, forced=forced, hopeless=hopeless or {}, deadline=deadline)
     for features in encoding.encode(encoder, stream.to_encode()):
         stream.encoded(features)
-    stream.outcome.untouched = stream.untouched()
-    return stream.outcome
+    outcome = stream.outcome
+    outcome.untouched = stream.untouched()
+    left = outcome.unfinished | outcome.put_off
+    outcome.meanings = meanings.of({key: text for key, text in outcome.texts.items() if key not in left})
+    return outcome
 
 
 class _Stream:

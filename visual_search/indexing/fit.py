@@ -33,7 +33,7 @@ def run(deadline: float) -> bool:
     index = _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None).order_by("id").first()
     if index is None:
         return False
-    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    encoder = joined.load(index.encoders, **conf.machine())
     for keys in _candidates(index):
         with locks.alone(LOCK, index.pk) as alone:
             if not alone:
@@ -149,9 +149,11 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
         products = np.repeat(np.arange(len(features)), [len(rows) for rows in features])
         names = [each.name for each in encoder.encoders]
         shares = parts.shares(names, colour=conf.settings.COLOUR_SHARE)
-        transforms, measured = projection.fit(every, encoder.parts, shares=shares, products=products)
+        transforms, measured = projection.fit(
+            every, encoder.parts, metric=index.metric, shares=shares, products=products
+        )
         IndexArrays.objects.using(conf.settings.DATABASE).create(index=index, transforms=parts.save(transforms))
-        PhotoMean.objects.using(conf.settings.DATABASE).create(index=index, **_photos(encoder))
+        PhotoMean.objects.using(conf.settings.DATABASE).create(index=index, **_photos(index, encoder))
         _indexes().filter(pk=index.pk).update(
             fitted_on=len(every),
             fingerprint=encoder.fingerprint,
@@ -170,9 +172,11 @@ def _knows_words(encoder: base.Encoder) -> dict[str, bool]:
     return {"text": True} if isinstance(encoder, base.TextEncoder) else {}
 
 
-def _photos(encoder: joined.Joined) -> dict[str, Any]:
-    """Return what an older index of the same encoder has learnt of photos, or nothing yet."""
-    means = PhotoMean.objects.using(conf.settings.DATABASE).filter(index__fingerprint=encoder.fingerprint)
+def _photos(index: SearchIndex, encoder: joined.Joined) -> dict[str, Any]:
+    """Return what an older index of the same encoder and metric has learnt of photos, or nothing yet."""
+    means = PhotoMean.objects.using(conf.settings.DATABASE).filter(
+        index__fingerprint=encoder.fingerprint, index__metric=index.metric
+    )
     newest = means.order_by("-index_id").values("count", "sums").first()
     return newest or {"sums": np.zeros(encoder.dimensions, np.float32)}
 

@@ -13,7 +13,11 @@ from visual_search.models import ProductEmbedding, SearchIndex
 M = 16
 EF_CONSTRUCTION = 64
 
-OPERATORS = {SearchIndex.Metric.COSINE: ("<=>", "halfvec_cosine_ops")}
+OPERATORS = {
+    SearchIndex.Metric.COSINE: ("<=>", "halfvec_cosine_ops"),
+    SearchIndex.Metric.EUCLIDEAN: ("<->", "halfvec_l2_ops"),
+    SearchIndex.Metric.PEARSON: ("<=>", "halfvec_cosine_ops"),  # of vectors less their own mean
+}
 """Distance operator and operator class of each metric."""
 
 LEAST_MEMORY, MOST_MEMORY = 64, 2_048
@@ -63,6 +67,11 @@ def name(index: int) -> str:
 def operator(index: SearchIndex) -> str:
     """Return the distance operator of the metric of `index`."""
     return OPERATORS[SearchIndex.Metric(index.metric)][0]
+
+
+def similarity(index: SearchIndex, distance: str) -> str:
+    """Return SQL for how alike two vectors are whose `distance` (SQL) the operator gives: 1 where they are the same."""
+    return f"1 / (1 + {distance})" if index.metric == SearchIndex.Metric.EUCLIDEAN else f"1 - {distance}"
 
 
 def build(index: SearchIndex) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from visual_search import conf
 from visual_search.encoders import registry
-from visual_search.exceptions import IndexStateError
+from visual_search.exceptions import ConfigurationError, IndexStateError
 from visual_search.indexing import builder, changes, fit, gate, hnsw
 from visual_search.models import ProductEmbedding, QueuedProduct, SearchIndex
 
@@ -24,15 +24,19 @@ EVALUATED = 50
 EVALUATION_SECONDS = 3.0
 
 
-def create(encoders: Sequence[str | Mapping[str, Any]] | None = None) -> SearchIndex:
-    """Create an index for `encoders` (default: the settings') and queue the whole catalogue for it.
+def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric: str | None = None) -> SearchIndex:
+    """Create an index for `encoders` and `metric` (default: the settings') and queue the whole catalogue for it.
 
-    Raises EncoderError for a name that nobody knows; loads no weights.
+    Raises EncoderError for a name that nobody knows, ConfigurationError for such a metric; loads no weights.
     """
     for spec in encoders or conf.settings.ENCODERS:
         registry.validate(spec)
+    metric = conf.settings.METRIC if metric is None else metric
+    if metric not in SearchIndex.Metric.values:
+        known = ", ".join(map(repr, SearchIndex.Metric.values))
+        raise ConfigurationError(f"The metric is {metric!r}. Give one of {known}.")
     with transaction.atomic(conf.settings.DATABASE):
-        index = _indexes().create(encoders=list(encoders or conf.settings.ENCODERS))
+        index = _indexes().create(encoders=list(encoders or conf.settings.ENCODERS), metric=metric)
         queued = changes.queue_all(index)
     logger.info("Index %s is building: %s products queued.", index, queued)
     return index

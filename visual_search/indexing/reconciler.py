@@ -13,7 +13,7 @@ from typing import Any
 from visual_search import catalog, conf
 from visual_search.exceptions import BadImage
 from visual_search.images import limits, source
-from visual_search.indexing import changes, pictures, texts
+from visual_search.indexing import changes, meanings, pictures, texts
 from visual_search.models import ProductEmbedding, SearchIndex
 
 PRODUCTS_AT_ONCE = 200
@@ -42,8 +42,8 @@ def reconcile(*, after: Any = None, deep: bool = False, deadline: float = float(
     """Compare the products after the key `after` with their rows, until `deadline`, and queue those that differ.
 
     For every index that is kept: a picture without a row, a row without a picture, another file name or size, or a file
-    newer than its vector whose bytes have changed; for words: other ones than are stored. `deep` reads and compares the
-    bytes of every file.
+    newer than its vector whose bytes have changed; for words: other ones than are stored, or another encoder of texts.
+    `deep` reads and compares the bytes of every file.
     """
     model = catalog.product_model()
     checked = queued = 0
@@ -65,7 +65,7 @@ def _differing(products: Sequence[Any], *, deep: bool) -> list[Any]:
     database = conf.settings.DATABASE
     indexes = list(SearchIndex.objects.using(database).kept().filter(fitted_on__isnull=False))
     known = _known(indexes, [product.pk for product in products])
-    reworded = texts.differing(products) if indexes else set()
+    reworded = texts.stale(texts.of(products), fingerprint=meanings.fingerprint()) if indexes else set()
     return [
         product.pk
         for product in products

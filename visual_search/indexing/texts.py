@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.conf.locale import LANG_INFO
 from django.db import connections
+from pgvector import HalfVector
 
 from visual_search import catalog, conf
 from visual_search.models import ProductText
@@ -61,41 +62,55 @@ def clean(text: Any) -> str:
     return " ".join(str(text).encode(errors="replace").decode().replace("\0", " ").split())
 
 
-def write(texts: Mapping[Any, Text]) -> None:
-    """Store `texts`, by product, in the caller's transaction; rows that say the same already are not written."""
+def write(
+    texts: Mapping[Any, Text], *, vectors: Mapping[Any, Any] | None = None, fingerprint: str | None = None
+) -> None:
+    """Store `texts`, by product, in the caller's transaction; rows that say the same already are not written.
+
+    With what some of them mean: `vectors` by the encoder with that `fingerprint`, "" for none. With None, the vector of
+    a text that is stored already stays.
+    """
     if not texts:
         return
-    connection, name = connections[conf.settings.DATABASE], config()
+    connection, name, known = connections[conf.settings.DATABASE], config(), vectors or {}
     key = catalog.product_model()._meta.pk.rel_db_type(connection)
     table = ProductText._meta.db_table
     with connection.cursor() as cursor:
         # In the order of the keys: the workers of two indexes may write the same products.
         cursor.execute(
             f"""
-            INSERT INTO {table} (product_id, title, text, config, vector)
+            INSERT INTO {table} (product_id, title, text, config, vector, embedding, fingerprint)
             SELECT new.key, new.title, new.text, %(config)s,
                 setweight(to_tsvector(%(config)s::regconfig, new.title), 'A')
-                    || to_tsvector(%(config)s::regconfig, new.text)
-            FROM unnest(%(keys)s::{key}[], %(titles)s::text[], %(texts)s::text[]) new(key, title, text)
+                    || to_tsvector(%(config)s::regconfig, new.text),
+                new.embedding::halfvec, CASE WHEN new.embedding IS NULL THEN '' ELSE %(fingerprint)s END
+            FROM unnest(%(keys)s::{key}[], %(titles)s::text[], %(texts)s::text[], %(embeddings)s::text[])
+                new(key, title, text, embedding)
             LEFT JOIN {table} old ON old.product_id = new.key
-            WHERE (old.title, old.text, old.config) IS DISTINCT FROM (new.title, new.text, %(config)s)
+            WHERE (old.title, old.text, old.config, old.fingerprint) IS DISTINCT FROM
+                (new.title, new.text, %(config)s, coalesce(%(fingerprint)s, old.fingerprint))
             ORDER BY new.key
             ON CONFLICT (product_id) DO UPDATE SET title = excluded.title, text = excluded.text,
-                config = excluded.config, vector = excluded.vector
+                config = excluded.config, vector = excluded.vector, embedding = excluded.embedding,
+                fingerprint = excluded.fingerprint
             """,
             {
                 "config": name,
                 "keys": list(texts),
                 "titles": [each.title for each in texts.values()],
                 "texts": [each.text for each in texts.values()],
+                "embeddings": [None if key not in known else HalfVector(known[key]).to_text() for key in texts],
+                "fingerprint": fingerprint,
             },
         )
 
 
-def differing(products: Iterable[Any]) -> set[Any]:
-    """Return the keys of those `products` of which the catalog says something else than what is stored."""
-    said, name = of(products), config()
-    stored = ProductText.objects.using(conf.settings.DATABASE).filter(product__in=list(said))
-    rows = stored.values_list("product_id", "title", "text", "config")
-    known = {key: Text(title=title, text=text) for key, title, text, used in rows if used == name}
+def stale(said: Mapping[Any, Text], *, fingerprint: str | None) -> set[Any]:
+    """Return the keys of those texts in `said` that are not stored as they are, or not with that `fingerprint`."""
+    stored = ProductText.objects.using(conf.settings.DATABASE).filter(product__in=list(said), config=config())
+    if fingerprint is not None:
+        stored = stored.filter(fingerprint=fingerprint)
+    known = {
+        key: Text(title=title, text=text) for key, title, text in stored.values_list("product_id", "title", "text")
+    }
     return {key for key, text in said.items() if known.get(key) != text}

@@ -177,7 +177,11 @@ def _finish(index: SearchIndex, claims: list[queue.Claim], outcome: embedding.Ou
                 whole = won - outcome.unfinished
                 touched = won - outcome.untouched
                 rows.write(index.pk, whole & touched, [row for row in outcome.rows if row.product in touched])
-                texts.write({key: text for key, text in outcome.texts.items() if key in whole})
+                texts.write(
+                    {key: text for key, text in outcome.texts.items() if key in whole},
+                    vectors=outcome.meanings.vectors,
+                    fingerprint=outcome.meanings.fingerprint,
+                )
                 queue.remove(claims, whole)
                 left = won & outcome.unfinished
                 queue.release([claim for claim in claims if claim.product in left], seconds=0, counted=False)

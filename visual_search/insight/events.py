@@ -59,6 +59,7 @@ def _insert(search: SearchEvent, answer: answers.Answer, *, unhurried: bool) -> 
     """
     connection = connections[conf.settings.DATABASE]
     fields = [field for field in SearchEvent._meta.concrete_fields if field.name != "created_at"]
+    columns = ", ".join(str(field.column) for field in fields)
     values = [field.get_db_prep_save(getattr(search, field.attname), connection) for field in fields]
     product = ResultEvent._meta.get_field("product")
     shown = [product.get_db_prep_save(found.pk, connection) for found in answer.products]
@@ -67,7 +68,7 @@ def _insert(search: SearchEvent, answer: answers.Answer, *, unhurried: bool) -> 
         cursor.execute(
             f"""
             WITH search AS (
-                INSERT INTO {SearchEvent._meta.db_table} ({", ".join(field.column for field in fields)})
+                INSERT INTO {SearchEvent._meta.db_table} ({columns})
                 VALUES ({", ".join(["%s"] * len(fields))}) RETURNING id)
             INSERT INTO {ResultEvent._meta.db_table} (search_id, product_id, position)
             SELECT search.id, shown.product, shown.position

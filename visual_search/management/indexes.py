@@ -19,6 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     create = commands.add_parser("create", help="Create an index beside the live one, and queue every product for it.")
     create.add_argument("--encoder", action="append", help="Name of an encoder; may be repeated (default: ENCODERS).")
+    create.add_argument("--metric", choices=SearchIndex.Metric.values, help="What makes alike (default: METRIC).")
     for name, (_, help_text) in STEPS.items():
         step = commands.add_parser(name, help=help_text)
         step.add_argument("index", type=int, help="Number of the index, as `status` shows it.")
@@ -46,8 +47,8 @@ def find(key: int) -> SearchIndex:
     return found
 
 
-def _create(command: Any, *, encoder: list[str] | None = None, **options: Any) -> None:
-    index = lifecycle.create(encoder)
+def _create(command: Any, *, encoder: list[str] | None = None, metric: str | None = None, **options: Any) -> None:
+    index = lifecycle.create(encoder, metric=metric)
     queued = progress.of(index).queued
     command.stdout.write(f"Index {index} is building: {queued} products are queued. A worker fills it, or:")
     command.stdout.write(f"  manage.py visual_search index fill {index.pk}")

@@ -8,6 +8,7 @@ import django.contrib.postgres.search
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import pgvector.django.halfvec
+import pgvector.django.indexes
 import pgvector.django.vector
 from django.db import migrations, models
 from pgvector.django import VectorExtension
@@ -77,7 +78,10 @@ class Migration(migrations.Migration):
                 (
                     "metric",
                     models.CharField(
-                        choices=[("cosine", "cosine")], default="cosine", max_length=10, verbose_name="metric"
+                        choices=[("cosine", "cosine"), ("euclidean", "Euclidean"), ("pearson", "Pearson")],
+                        default="cosine",
+                        max_length=10,
+                        verbose_name="metric",
                     ),
                 ),
                 (
@@ -306,11 +310,21 @@ class Migration(migrations.Migration):
                 ("text", models.TextField(verbose_name="text")),
                 ("config", models.CharField(max_length=127, verbose_name="text search configuration")),
                 ("vector", django.contrib.postgres.search.SearchVectorField()),
+                (
+                    "embedding",
+                    pgvector.django.halfvec.HalfVectorField(dimensions=384, null=True, verbose_name="embedding"),
+                ),
+                ("fingerprint", models.CharField(default="", max_length=64, verbose_name="fingerprint")),
             ],
             options={
                 "verbose_name": "text of a product",
                 "verbose_name_plural": "texts of products",
-                "indexes": [django.contrib.postgres.indexes.GinIndex(fields=["vector"], name="visual_search_words")],
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(fields=["vector"], name="visual_search_words"),
+                    pgvector.django.indexes.HnswIndex(
+                        fields=["embedding"], name="visual_search_meanings", opclasses=["halfvec_cosine_ops"]
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -326,7 +340,12 @@ class Migration(migrations.Migration):
                         to="visual_search.searchindex",
                     ),
                 ),
-                ("transforms", models.BinaryField(help_text="An .npz of mean_0 [d], projection_0 [p, d], mean_1, ...")),
+                (
+                    "transforms",
+                    models.BinaryField(
+                        help_text="An .npz of mean_0 [d], projection_0 [p, d], metric_0, scale_0, mean_1, ..."
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "arrays of an index",

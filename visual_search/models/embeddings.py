@@ -21,7 +21,8 @@ class EmbeddingManager(models.Manager["ProductEmbedding"]):
 class ProductEmbedding(models.Model):
     """What became of one picture of a product in one index.
 
-    `embedding` is `[part | part ...] / sqrt(parts)`, each part of unit length, `SearchIndex.parts` names them.
+    `embedding` is `[part | part ...] / sqrt(parts)`, each part of unit length, `SearchIndex.parts` names them; in an
+    Euclidean index parts keep their lengths, times a constant (`encoders.parts`).
     It has no dimensions in the table: each index has its own, and a partial expression HNSW index casts to them.
     """
 

@@ -31,6 +31,8 @@ class SearchIndex(models.Model):
 
     class Metric(models.TextChoices):
         COSINE = "cosine", _("cosine")
+        EUCLIDEAN = "euclidean", _("Euclidean")
+        PEARSON = "pearson", _("Pearson")
 
     KEPT = (State.BUILDING, State.READY, State.LIVE, State.PREVIOUS)
 
@@ -93,7 +95,9 @@ class IndexArrays(models.Model):
     """The arrays of an index: the catalogue's mean and the projection of each part, frozen by the fit."""
 
     index = models.OneToOneField(SearchIndex, models.CASCADE, primary_key=True, related_name="arrays")
-    transforms = models.BinaryField(help_text=_("An .npz of mean_0 [d], projection_0 [p, d], mean_1, ..."))
+    transforms = models.BinaryField(
+        help_text=_("An .npz of mean_0 [d], projection_0 [p, d], metric_0, scale_0, mean_1, ...")
+    )
 
     class Meta:
         verbose_name = _("arrays of an index")

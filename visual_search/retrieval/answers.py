@@ -31,7 +31,7 @@ MOST_RANKED = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Products, the best first, each with `similarity` (a cosine) and `matched_image` (ProductImage).
+    """Products, the best first, each with `similarity` (at most 1) and `matched_image` (ProductImage).
 
     Both are None where only words have found the product, and there is nothing to compare it with.
 

@@ -35,7 +35,7 @@ class Found:
 
 
 def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit: int, explain: bool = False) -> Found:
-    """Return up to `limit` products for `query`: the nearest ones, fused with those that match its words.
+    """Return up to `limit` products for `query`: the nearest ones, fused with those that match its words or mean them.
 
     Without an `index` there are words only. Raises what `targets.of` raises, and `live.Changed`.
     """
@@ -52,6 +52,9 @@ def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit
         (term.weight, words.products(index, term.words or "", gate=gate, without=query.without, limit=depth))
         for term in said
     ]
+    for term in said:
+        if alike := words.alike(index, term.words or "", gate=gate, without=query.without, limit=depth):
+            rankings.append((term.weight, alike))
     near: dict[Any, nearest.Match] = {}
     photos: tuple[targets.Vector, ...] = ()
     if index is not None and seen:

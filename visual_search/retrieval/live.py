@@ -8,7 +8,7 @@ from typing import TypeVar
 from django.core.exceptions import ObjectDoesNotExist
 
 from visual_search import conf
-from visual_search.exceptions import EncoderError, InvalidQuery
+from visual_search.exceptions import VisualSearchError
 from visual_search.models import SearchIndex
 
 Result = TypeVar("Result")
@@ -36,9 +36,8 @@ def answering(search: Callable[[SearchIndex], Result]) -> Result | None:
             return search(index)
         except Changed:
             _kept = None
-        except (ObjectDoesNotExist, EncoderError, InvalidQuery):
-            # A photo meets the index's arrays and encoder before any round trip, the knob its parts: they may be those
-            # of a former one.
+        except (ObjectDoesNotExist, VisualSearchError):
+            # A query meets the index's parts, arrays and encoder before any round trip: they may be a former one's.
             if kept is None:
                 raise
             current = _load()

@@ -35,7 +35,7 @@ SCANNED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A product, the picture of it that is nearest, and how similar that is: a cosine, at most 1.
+    """A product, the picture of it that is nearest, and how similar that is in the index's metric: at most 1.
 
     Both are None for a product that only its words have found, where it can't be compared.
     """
@@ -132,8 +132,8 @@ def statement_for(
     index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, exact: bool, width: int
 ) -> tuple[str, list[Any]]:
     """Return the statement that finds the page, and its parameters."""
-    similarity = target.score or f"(1 - distance) * {target.scale!r}"
     distance = f"(embedding.embedding::halfvec({index.dimensions}) {hnsw.operator(index)} {target.vector})"
+    similarity = target.score or f"({hnsw.similarity(index, 'distance')}) * {target.scale!r}"
     # The tie-break and all grouping stay outside: a second key inside would turn the HNSW index off (immich#31299).
     sql = f"""
         WITH nearest AS MATERIALIZED (

@@ -36,7 +36,7 @@ def transforms(index: SearchIndex) -> tuple[parts.Transform, ...] | None:
 
     Their mean is `w p + (1 - w) m`: p the mean of n photos, m the catalogue's, w = n / (n + 30), at most 0.7.
     """
-    if not conf.settings.LEARN_PHOTO_MEAN:
+    if not _learns(index):
         return None
     rows = PhotoMean.objects.using(conf.settings.DATABASE).filter(index=index, count__gte=LEAST)
     if (learnt := rows.values_list("count", "sums").first()) is None:
@@ -56,10 +56,11 @@ def learn(index: SearchIndex, photos: Sequence[parts.Floats]) -> None:
 
     Where another process adds its own just now, or nothing can be written, they are left out.
     """
-    if not photos or not conf.settings.LEARN_PHOTO_MEAN:
+    if not photos or not _learns(index):
         return
     dimensions = [len(each.mean) for each in arrays.transforms(index.pk)]
-    seen = np.hstack([parts.unit(piece)[0] for piece in parts.split(np.stack(photos), dimensions)]).sum(axis=0)
+    pieces = parts.split(np.stack(photos), dimensions)
+    seen = np.hstack([parts.compared(piece, index.metric)[0] for piece in pieces]).sum(axis=0)
     table, database = PhotoMean._meta.db_table, conf.settings.DATABASE
     try:
         with transaction.atomic(database), connections[database].cursor() as cursor:
@@ -70,3 +71,8 @@ def learn(index: SearchIndex, photos: Sequence[parts.Floats]) -> None:
             )
     except (DatabaseError, InterfaceError) as error:
         logger.debug("The mean of photos was not updated: %s", error)
+
+
+def _learns(index: SearchIndex) -> bool:
+    # A Euclidean distance holds the features as they are: a photo is as far away as it is.
+    return bool(conf.settings.LEARN_PHOTO_MEAN) and index.metric != SearchIndex.Metric.EUCLIDEAN

@@ -9,10 +9,10 @@ from typing import Any
 from PIL import Image
 
 from visual_search import conf
-from visual_search.encoders import base, joined
+from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import BadImage, EncoderUnavailable
 from visual_search.images import limits, source
-from visual_search.indexing import encoding
+from visual_search.indexing import arrays, encoding
 from visual_search.models import SearchIndex
 
 
@@ -32,7 +32,13 @@ def features(
     encoder = _encoder(index)
     share = 1.0 if region is None else min(region[2] - region[0], region[3] - region[1])
     picture = _picture(photo, round(encoder.input_size / share))
-    return encoder.encode([picture if region is None else _cut(picture, region)])[0]
+    found = encoder.encode([picture if region is None else _cut(picture, region)])
+    if parts.stored(found, arrays.transforms(index.pk))[1].max() <= parts.DEGENERATE:
+        raise BadImage(
+            "The photo shows nothing that the encoder can tell apart. Choose another one, or another part of it.",
+            code="image_blank",
+        )
+    return found[0]
 
 
 def features_of_words(index: SearchIndex, words: str) -> base.Features:
@@ -44,7 +50,7 @@ def features_of_words(index: SearchIndex, words: str) -> base.Features:
 
 
 def _encoder(index: SearchIndex) -> joined.Joined:
-    encoder = joined.load(index.encoders, device=conf.settings.DEVICE)
+    encoder = joined.load(index.encoders, **conf.machine())
     if encoder.fingerprint != index.fingerprint:
         raise EncoderUnavailable(
             f"The live index {index} was built with other weights than this process has. Search by photo answers again "

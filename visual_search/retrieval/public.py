@@ -13,9 +13,9 @@ from visual_search.retrieval.query import Query, Term
 def similar_to(product: Any, limit: int = 12, queryset: models.QuerySet[Any] | None = None) -> list[Any]:
     """Return up to `limit` products that look like `product` (an instance or a key), nearest first.
 
-    Each is the shop's own object, with `similarity` (a cosine, at most 1) and `matched_image`. `queryset` narrows what
-    may be returned (a category, what is in stock); the catalog's own gate holds all the same. Never contains `product`;
-    empty while it has no vector yet. Raises InvalidQuery.
+    Each is the shop's own object, with `similarity` (a cosine, at most 1, unless METRIC says otherwise) and
+    `matched_image`. `queryset` narrows what may be returned (a category, what is in stock); the catalog's own gate
+    holds all the same. Never contains `product`; empty while it has no vector yet. Raises InvalidQuery.
     """
     return answers.answer(Query(product=product, limit=limit, queryset=queryset)).products
 

@@ -63,7 +63,8 @@ def diversify(
 
 
 def _similarities(index: SearchIndex, products: Sequence[Any]) -> dict[tuple[Any, Any], float]:
-    """Return the cosine between the matched pictures of each two of `products`, computed where the vectors are."""
+    """Return how alike the matched pictures of each two of `products` are, computed where the vectors are."""
+    between = hnsw.similarity(index, f"(a.embedding {hnsw.operator(index)} b.embedding)")
     keys = [product.pk for product in products]
     images = [product.matched_image.key if product.matched_image else "" for product in products]
     with connections[conf.settings.DATABASE].cursor() as cursor:
@@ -73,7 +74,7 @@ def _similarities(index: SearchIndex, products: Sequence[Any]) -> dict[tuple[Any
                 SELECT product_id, embedding FROM {ProductEmbedding._meta.db_table}
                 WHERE index_id = %s AND state = 'ready' AND product_id = ANY(%s) AND image_key = ANY(%s)
                 AND (product_id::text, image_key) IN (SELECT * FROM unnest(%s::text[], %s::text[])))
-            SELECT a.product_id, b.product_id, 1 - (a.embedding {hnsw.operator(index)} b.embedding)
+            SELECT a.product_id, b.product_id, {between}
             FROM shown a, shown b WHERE a.product_id <> b.product_id
             """,
             [index.pk, keys, images, [str(key) for key in keys], images],

@@ -26,8 +26,9 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A query vector in SQL, and a `score` of a row (higher is nearer) where that differs from the cosine by more than
-    the factor `scale`.
+    """A query vector in SQL, and a `score` of a row (higher is nearer) where the distance doesn't give it.
+
+    What the distance gives is multiplied by `scale`.
 
     Both are SQL over the columns of an embedding; `without` are keys of products that are never results, and `photos`
     the raw features of the photos that are asked with.
@@ -49,10 +50,14 @@ def of(index: SearchIndex, query: Query) -> Target:
     """
     shares = _shares(index, query.colour)
     seen, without = terms(index, query), query.without
+    euclidean = index.metric == SearchIndex.Metric.EUCLIDEAN
     # Words may be what is looked for, and the one picture what is looked away from.
     if len(seen) > 1 or seen[0].weight < 0:
-        return _several(index, seen, shares, without)
+        return _mean(index, seen, without) if euclidean else _several(index, seen, shares, without)
     (term,) = seen
+    if euclidean:
+        vector, parameters, _ = _vector(index, term)
+        return Target(vector=vector, parameters=parameters, without=without)
     if term.photo is not None:
         return _photo(index, photos.features(index, term.photo, region=term.region), shares, without)
     if term.words is not None:
@@ -60,20 +65,23 @@ def of(index: SearchIndex, query: Query) -> Target:
         return _uncentred(index, photos.features_of_words(index, term.words), shares, without)
     if len(set(shares)) == 1:
         return Target(vector=_stored(index), parameters=(term.product,), without=without)
-    weights = HalfVector(_spread(index, shares))
-    vector = f"({_stored(index)} * %s::halfvec({index.dimensions}))"
-    return Target(vector=vector, parameters=(term.product, weights), scale=_scale(shares), without=without)
+    vector = _stored(index, times=_weights(index, shares))
+    return Target(vector=vector, parameters=(term.product,), scale=_scale(shares), without=without)
 
 
 def share_of_colours(index: SearchIndex) -> float | None:
     """Return the share of colour that queries of `index` have by themselves, None where they can't set it."""
     found = [float(part["share"]) for part in index.parts if part["name"] == colours.NAME]
-    return found[0] if len(found) == 1 and len(index.parts) > 1 else None
+    able = index.metric != SearchIndex.Metric.EUCLIDEAN and len(found) == 1 and len(index.parts) > 1
+    return found[0] if able else None
 
 
 def terms(index: SearchIndex, query: Query) -> list[Term]:
-    """Return the terms of `query` that have a vector in `index`: words only where one of its encoders knows them."""
-    knows_words = any(part.get("text") for part in index.parts)
+    """Return the terms of `query` that have a vector in `index`: words only where one of its encoders knows them.
+
+    Never in a Euclidean one: words lie far from all pictures, and have no place in the parts that know none.
+    """
+    knows_words = index.metric != SearchIndex.Metric.EUCLIDEAN and any(part.get("text") for part in index.parts)
     return [term for term in query.terms if term.words is None or knows_words]
 
 
@@ -82,6 +90,11 @@ def _shares(index: SearchIndex, colour: float | None) -> list[float]:
     shares = [float(part["share"]) for part in index.parts]
     if colour is None:
         return shares
+    if index.metric == SearchIndex.Metric.EUCLIDEAN:
+        raise InvalidQuery(
+            f"Index {index} is Euclidean: its vectors hold the share of each part, so colour=... does nothing.",
+            code=KNOB,
+        )
     if share_of_colours(index) is None:
         raise InvalidQuery(f"Index {index} has no colour part beside another, so colour=... does nothing.", code=KNOB)
     return parts.shares([part["name"] for part in index.parts], colour=colour)
@@ -97,38 +110,40 @@ def _spread(index: SearchIndex, shares: Sequence[float]) -> Vector:
     return np.repeat(np.asarray(shares, np.float32), [part["dimensions"] for part in index.parts])
 
 
-def _stored(index: SearchIndex) -> str:
-    """Return SQL for the vector of a product's first picture, which never leaves the server."""
+def _weights(index: SearchIndex, shares: Sequence[float]) -> str:
+    """Return the shares as SQL for weights of the dimensions: a constant to the planner, and a short one to send."""
+    arrays = (
+        f"array_fill({share!r}::real, ARRAY[{part['dimensions']}])"
+        for share, part in zip(shares, index.parts, strict=True)
+    )
+    return f"({' || '.join(arrays)})::halfvec({index.dimensions})"
+
+
+def _stored(index: SearchIndex, *, times: str = "") -> str:
+    """Return SQL for the vector of a product's first picture, which never leaves the server, `times` weights."""
+    factor = f" * {times}" if times else ""
     return (
-        f"(SELECT source.embedding::halfvec({index.dimensions}) FROM {ProductEmbedding._meta.db_table} source"
+        f"(SELECT source.embedding::halfvec({index.dimensions}){factor} FROM {ProductEmbedding._meta.db_table} source"
         f" WHERE source.index_id = {index.pk} AND source.product_id = %s AND source.state = 'ready'"
         " ORDER BY source.position, source.image_key LIMIT 1)"
     )
 
 
 def _several(index: SearchIndex, terms: Sequence[Term], shares: Sequence[float], without: tuple[Any, ...]) -> Target:
-    """Return `S sum(w v)`, v the centred unit vector of each term, w its weight, S the shares of the parts.
+    """Return `S sum(w v)`, v the stored vector of each term, w its weight, S the shares of the parts.
 
     A cosine doesn't ask for its length. Until the photos' mean is known, photos are centred on the catalogue's here,
     so that products and photos can be added; words are not centred. A product without a vector yet adds nothing.
     """
     weights = _spread(index, shares)
     rows: list[str] = []
-    seen: list[Vector] = []
     values: list[Any] = []
+    seen: list[Vector] = []
     for term in terms:
-        if term.product is not None:
-            rows.append(f"SELECT {_stored(index)} * %s::halfvec({index.dimensions})")
-            values += [term.product, HalfVector(weights * np.float32(term.weight))]
-        else:
-            if term.words is not None:
-                vector = _words(photos.features_of_words(index, term.words), arrays.transforms(index.pk))
-            else:
-                seen.append(photos.features(index, term.photo, region=term.region))
-                transforms = photomean.transforms(index) or arrays.transforms(index.pk)
-                vector = parts.stored(seen[-1][None], transforms)[0][0]
-            rows.append(f"SELECT %s::halfvec({index.dimensions})")
-            values.append(HalfVector(vector * weights * np.float32(term.weight)))
+        vector, parameters, features = _vector(index, term)
+        seen += features
+        rows.append(f"SELECT {vector} * %s::halfvec({index.dimensions})")
+        values += [*parameters, HalfVector(weights * np.float32(term.weight))]
     added = " UNION ALL ".join(rows)
     return Target(
         vector=f"(SELECT sum(term.v)::halfvec({index.dimensions}) FROM ({added}) term(v))",
@@ -136,6 +151,53 @@ def _several(index: SearchIndex, terms: Sequence[Term], shares: Sequence[float],
         without=without,
         photos=tuple(seen),
     )
+
+
+def _mean(index: SearchIndex, terms: Sequence[Term], without: tuple[Any, ...]) -> Target:
+    """Return `p + sum(w / W (p - v))`: p the mean of the terms with a positive weight, W the sum of their weights.
+
+    The sum goes over the others, each of which is looked away from, w its weight without the sign. A distance asks for
+    the place and not for the direction alone, so the factors of all vectors add up to 1. Without a positive term it is
+    `-sum(w v) / sum(w)`, away from the catalogue's mean, where the origin is. A product without a vector yet adds
+    nothing.
+    """
+    size = index.dimensions
+    rows: list[str] = []
+    values: list[Any] = []
+    for term in terms:
+        vector, parameters, _ = _vector(index, term)
+        rows.append(f"SELECT {vector}, %s::float8")
+        values += [*parameters, float(term.weight)]
+    factor = (
+        "CASE WHEN positive = 0 THEN w / negative"
+        " WHEN w > 0 THEN w / positive * (1 + negative / positive) ELSE w / positive END"
+    )
+    return Target(
+        vector=f"""(
+            SELECT sum(v * array_fill(({factor})::real, ARRAY[{size}])::halfvec({size}))::halfvec({size})
+            FROM (
+                SELECT v, w, sum(greatest(w, 0)) OVER () AS positive, sum(greatest(-w, 0)) OVER () AS negative
+                FROM ({" UNION ALL ".join(rows)}) term(v, w) WHERE v IS NOT NULL
+            ) weighted)""",
+        parameters=tuple(values),
+        without=without,
+    )
+
+
+def _vector(index: SearchIndex, term: Term) -> tuple[str, tuple[Any, ...], list[Vector]]:
+    """Return SQL and parameters for the vector of `term`, as the index would store it if it were a picture's.
+
+    The third is what a photo's raw features are, a list of one.
+    """
+    if term.product is not None:
+        return _stored(index), (term.product,), []
+    sql = f"%s::halfvec({index.dimensions})"
+    if term.words is not None:
+        vector = _words(photos.features_of_words(index, term.words), arrays.transforms(index.pk))
+        return sql, (HalfVector(vector),), []
+    features = photos.features(index, term.photo, region=term.region)
+    transforms = photomean.transforms(index) or arrays.transforms(index.pk)
+    return sql, (HalfVector(parts.stored(features[None], transforms)[0][0]),), [features]
 
 
 def _words(features: Vector, transforms: Sequence[parts.Transform]) -> Vector:
@@ -168,7 +230,8 @@ def _uncentred(index: SearchIndex, features: Vector, shares: Sequence[float], wi
 
     They aren't centred, and the rows are. With q a part of them and c a row's picture, `q . c = q . m + n (q . part)`,
     n the length of the centred part: so the uncentred cosine can be had exactly, and the nearest few hundred are put
-    into its order.
+    into its order. The same holds for Pearson's correlation, which is
+    a cosine of features less their own mean. A Euclidean distance doesn't change with the mean: it needs none of this.
     """
     transforms = arrays.transforms(index.pk)
     pieces = parts.split(features[None], [len(transform.mean) for transform in transforms])

@@ -62,7 +62,7 @@ class Command(BaseCommand):
             self.stdout.write("There is no index yet: run `manage.py visual_search sync`, or start a worker.")
         for index in self._indexes():
             state = progress.of(index)
-            size = f"{index.dimensions or '?'} dimensions, fitted on {index.fitted_on or 0} pictures"
+            size = f"{index.metric}, {index.dimensions or '?'} dimensions, fitted on {index.fitted_on or 0} pictures"
             if index.projection:
                 size += f", projection keeps {index.projection['overlap']:.0%} of the 10 nearest"
             self.stdout.write(f"{index}: {index.state}, {size}")

@@ -92,8 +92,8 @@ def _search(request: HttpRequest) -> HttpResponse:
         terms.append(Term(words=said))
     colour, share = _colour(request.POST)
     answer = answers.answer(Query(terms=tuple(terms), request=request, limit=RESULTS, colour=colour))
-    shown = {"products": answer.products, "state": answer.state, "search": events.record(answer, request=request) or ""}
-    return _show_photo(request, **shown, said=said, colour=share)
+    search = events.record(answer, request=request) or ""
+    return _show_photo(request, products=answer.products, state=answer.state, search=search, said=said, colour=share)
 
 
 def _show_photo(request: HttpRequest, *, problem: problems.Problem | None = None, **context: Any) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image
 
 from visual_search.encoders import base, network, parts
@@ -29,7 +30,7 @@ class TwoCrops:
     def encode(self, images: Sequence[Image.Image]) -> base.Features:
         """Return the mean of two vectors of length 1, float32 [n, dimensions]; raises `EncoderError`."""
         seen = parts.unit(self.encoder.encode([*images, *map(_middle, images)]))[0]
-        mean: base.Features = (seen[: len(images)] + seen[len(images) :]) / 2
+        mean: base.Features = (seen[: len(images)] + seen[len(images) :]) / np.float32(2)
         return mean
 
     def feature_map(self, images: Sequence[Image.Image]) -> base.Features:

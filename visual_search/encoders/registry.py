@@ -28,7 +28,7 @@ _BUILT_IN: dict[str, frozenset[str]] = {
     "tiny": frozenset(),
     "timm:": _OPTIONS,
     "torchvision:": _OPTIONS,
-    "open_clip:": _OPTIONS - {"size"} | {"prompts", "tokenizer"},
+    "open_clip:": _OPTIONS - {"size", "crops"} | {"prompts", "tokenizer"},
 }
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -42,8 +42,8 @@ def load(spec: Spec, *, device: str = "auto", runtime: str = "auto", cache: str 
 
     `spec` is a name or a mapping {"name": ..., "size": pixels, "crops": 1 or 2, "precision": ..., "weights": path,
     "sha256": ...}. A name is `efficientnet_lite0`, `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` (which has
-    "prompts" and "tokenizer" in place of a size), `colour`, `tiny` (for tests), or the dotted path of what returns an
-    encoder when called with the mapping's other keys. Raises `EncoderError`.
+    "prompts" and "tokenizer" in place of a size and crops), `colour`, `tiny` (for tests), or the dotted path of what
+    returns an encoder when called with the mapping's other keys. Raises `EncoderError`.
 
     `runtime` is one of `RUNTIMES`; `cache` is the folder that keeps what was converted for OpenVINO, "" for none.
     """

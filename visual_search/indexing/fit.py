@@ -174,11 +174,11 @@ def _knows_words(encoder: base.Encoder) -> dict[str, bool]:
 
 def _photos(index: SearchIndex, encoder: joined.Joined) -> dict[str, Any]:
     """Return what an older index of the same encoder and metric has learnt of photos, or nothing yet."""
-    means = PhotoMean.objects.using(conf.settings.DATABASE).filter(
+    alike = PhotoMean.objects.using(conf.settings.DATABASE).filter(
         index__fingerprint=encoder.fingerprint, index__metric=index.metric
     )
-    newest = means.order_by("-index_id").values("count", "sums").first()
-    return newest or {"sums": np.zeros(encoder.dimensions, np.float32)}
+    newest = alike.order_by("-index_id").values("count", "sums").first()
+    return {"sums": np.zeros(encoder.dimensions, np.float32)} if newest is None else dict(newest)
 
 
 def _locked(index: SearchIndex) -> bool:

@@ -57,7 +57,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 
 def load(path: Path, **options: Any) -> Any:
-    return encoders.load({"name": NAME, "weights": str(path), "precision": "float32", **options}, device="cpu")
+    return encoders.load(
+        {"name": NAME, "weights": str(path), "precision": "float32", **options}, device="cpu", runtime="torch"
+    )
 
 
 def cosines(one: base.Features, other: base.Features) -> Any:
@@ -117,6 +119,18 @@ def test_encode__bfloat16_is_near_float32(small: tuple[Any, Path]) -> None:
         assert cosines(found, expected).min() > 0.985
 
 
+def test_encode__openvino_sees_what_torch_sees(small: tuple[Any, Path], tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    spec = {"name": NAME, "weights": str(small[1]), "precision": "float32"}
+    ours: Any = encoders.load(spec, device="cpu", cache=str(tmp_path))
+    torchs = load(small[1])
+    assert type(ours.runtime).__module__ == "visual_search.encoders.on_openvino"
+    assert [path.suffix for path in tmp_path.iterdir()] == [".zip"]
+    assert ours.fingerprint == torchs.fingerprint
+    assert cosines(ours.encode(SCENES), torchs.encode(SCENES)).min() >= 0.9999
+    np.testing.assert_allclose(ours.encode_text(TEXTS), torchs.encode_text(TEXTS), atol=1e-5)
+
+
 def test_fingerprint__is_that_of_weights_preprocessing_and_prompts(small: tuple[Any, Path], tmp_path: Path) -> None:
     model, path = small
     state = dict(model.state_dict())
@@ -141,7 +155,9 @@ def repository(small: tuple[Any, Path], folder: Path, **words: Any) -> Any:
     described = {"model_cfg": {**SMALL, "text_cfg": {**SMALL["text_cfg"], **words}}, "preprocess_cfg": options}
     (folder / "open_clip_config.json").write_text(json.dumps(described))
     return encoders.load(
-        {"name": f"open_clip:local-dir:{folder}", "weights": str(small[1]), "precision": "float32"}, device="cpu"
+        {"name": f"open_clip:local-dir:{folder}", "weights": str(small[1]), "precision": "float32"},
+        device="cpu",
+        runtime="torch",
     )
 
 
@@ -172,7 +188,9 @@ def test_load__tokenizer_of_a_folder(small: tuple[Any, Path], tmp_path: Path, mo
     spec = {"name": "open_clip:vs-words", "weights": str(tmp_path / "words.pt")}
 
     assert refused(spec).code == "tokenizer_unavailable"
-    encoder: Any = encoders.load({**spec, "tokenizer": str(tmp_path), "precision": "float32"}, device="cpu")
+    encoder: Any = encoders.load(
+        {**spec, "tokenizer": str(tmp_path), "precision": "float32"}, device="cpu", runtime="torch"
+    )
     found = encoder.encode_text(["red mug", "RED  mug", "kettle"])
     np.testing.assert_array_equal(found[0], found[1])
     assert abs(found[0] - found[2]).max() > 0.01
@@ -251,7 +269,7 @@ def test_load__repository_of_a_hub(small: tuple[Any, Path], tmp_path: Path) -> N
     handler = functools.partial(Hub, directory=str(tmp_path / "vs-small"))
     script = (
         "from visual_search import encoders\n"
-        "encoder = encoders.load('open_clip:hf-hub:shop/vs-small', device='cpu')\n"
+        "encoder = encoders.load('open_clip:hf-hub:shop/vs-small', device='cpu', runtime='torch')\n"
         "print(encoder.name, encoder.fingerprint, encoder.encode_text(['mug']).shape)"
     )
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -298,7 +316,7 @@ def test_feature_map__there_is_none(small: tuple[Any, Path]) -> None:
 
 
 def test_joined__words_beside_an_encoder_that_knows_none(small: tuple[Any, Path]) -> None:
-    both = joined.load(["tiny", {"name": NAME, "weights": str(small[1])}], device="cpu")
+    both = joined.load(["tiny", {"name": NAME, "weights": str(small[1])}], device="cpu", runtime="torch")
     assert (both.has_text, both.parts) == (True, (64, 24))
     found = both.encode_text(["mug"])
     assert not found[:, :64].any()

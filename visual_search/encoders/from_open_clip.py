@@ -40,13 +40,11 @@ class Pictures(torch.nn.Module):
 class OpenClipEncoder(network.NetworkEncoder):
     """Encode pictures and words with an open_clip model; implements `base.Encoder` and `base.TextEncoder`."""
 
-    def __init__(
-        self, model: Any, tokenizer: Any, *, name: str, prompts: Sequence[str], device: str, precision: str
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, prompts: Sequence[str], **machine: str) -> None:
         built = network.Network(
             name=name, body=Pictures(model), prepare=_preprocessing(model, name), pool=_unchanged, grid=_no_grid
         )
-        super().__init__(built, device=device, precision=precision)
+        super().__init__(built, **machine)
         self.fingerprint = base.fingerprint(pictures=self.fingerprint, prompts=list(prompts))
         self._model, self._tokenizer, self._prompts = model, tokenizer, tuple(prompts)
         # A tokenizer of Hugging Face sets its padding at each call, and fails where two threads do so at once.
@@ -83,15 +81,15 @@ def load(
     sha256: str | None = None,
     prompts: Sequence[str] = AS_THEY_ARE,
     tokenizer: str | None = None,
-    device: str = "auto",
-    precision: str = "auto",
+    **machine: str,
 ) -> OpenClipEncoder:
     """
     Return the open_clip model `name`, with weights that are downloaded once, or those of the local file `path`.
 
     `name` is ARCHITECTURE:TAG as in `open_clip.list_pretrained(as_str=True)`, hf-hub:OWNER/MODEL, or local-dir:FOLDER,
     a copy of such a repository. Preprocessing is that of the weights. `tokenizer` is the folder of a tokenizer of
-    Hugging Face, for models that would download theirs. Raises `EncoderError`.
+    Hugging Face, for models that would download theirs. `machine` is what `NetworkEncoder` takes: device, precision,
+    runtime and cache. Raises `EncoderError`.
     """
     first, _, rest = name.partition(":")
     described = first in ("hf-hub", "local-dir")
@@ -112,7 +110,7 @@ def load(
         model = _without_logits(_built(label, architecture, options))
         weights.fill(model, _renamed(model, weights.read(path, sha256=sha256)), name=label)
     reader = _tokenizer(label, architecture, tokenizer)
-    return OpenClipEncoder(model, reader, name=label, prompts=prompts, device=device, precision=precision)
+    return OpenClipEncoder(model, reader, name=label, prompts=prompts, **machine)
 
 
 def _expect_known(architecture: str, tag: str, path: str | None) -> None:

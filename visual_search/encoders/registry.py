@@ -129,7 +129,7 @@ def _build(name: str, options: dict[str, Any], machine: dict[str, str]) -> base.
     if kind == "open_clip:":
         from visual_search.encoders import from_open_clip
 
-        return from_open_clip.load(model, device=machine["device"], precision=precision, **options)
+        return from_open_clip.load(model, precision=precision, **machine, **options)
     if kind == _LITE0:
         from visual_search.encoders import lite0
 

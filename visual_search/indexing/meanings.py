@@ -51,13 +51,11 @@ def of(said: Mapping[Any, texts.Text]) -> Meanings:
     An encoder that fails is logged, and keeps no product from its pictures and its words; `reconcile` tries again.
     """
     current = fingerprint()
-    if not current:
+    if not current or (found := encoder()) is None:
         return Meanings(fingerprint=current)
     keys = list(texts.stale(said, fingerprint=current))
     try:
-        found = encoder()
-        sentences = [strip_tags(f"{said[key].title}. {said[key].text}") for key in keys]
-        vectors: Any = [] if found is None else found.encode_text(sentences)
+        vectors = found.encode_text([strip_tags(f"{said[key].title}. {said[key].text}") for key in keys])
     except Exception:
         logger.warning(FAILED, exc_info=True)
         return Meanings(fingerprint=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -63,7 +64,7 @@ def clean(text: Any) -> str:
 
 
 def write(
-    texts: Mapping[Any, Text], *, vectors: Mapping[Any, Any] | None = None, fingerprint: str | None = None
+    texts: Mapping[Any, Text], *, vectors: Mapping[Any, Any] = MappingProxyType({}), fingerprint: str | None = None
 ) -> None:
     """Store `texts`, by product, in the caller's transaction; rows that say the same already are not written.
 
@@ -72,7 +73,7 @@ def write(
     """
     if not texts:
         return
-    connection, name, known = connections[conf.settings.DATABASE], config(), vectors or {}
+    connection, name = connections[conf.settings.DATABASE], config()
     key = catalog.product_model()._meta.pk.rel_db_type(connection)
     table = ProductText._meta.db_table
     with connection.cursor() as cursor:
@@ -99,7 +100,7 @@ def write(
                 "keys": list(texts),
                 "titles": [each.title for each in texts.values()],
                 "texts": [each.text for each in texts.values()],
-                "embeddings": [None if key not in known else HalfVector(known[key]).to_text() for key in texts],
+                "embeddings": [HalfVector(vectors[key]).to_text() if key in vectors else None for key in texts],
                 "fingerprint": fingerprint,
             },
         )

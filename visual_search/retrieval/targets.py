@@ -29,13 +29,16 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]
 class Target:
     """A query vector in SQL, and a `score` of a row (higher is nearer) where that differs from the cosine.
 
-    Both are SQL over the columns of an embedding; `without` are keys of products that are never results.
+    Both are SQL over the columns of an embedding; `without` are keys of products that are never results. `compared` is
+    SQL for the vector that a row's parts are compared with, all parts at the same weight, where that is one thing.
     """
 
     vector: str
     parameters: tuple[Any, ...] = field(repr=False)
     score: str = ""
     score_parameters: tuple[Any, ...] = field(default=(), repr=False)
+    compared: str = ""
+    compared_parameters: tuple[Any, ...] = field(default=(), repr=False)
     without: tuple[Any, ...] = ()
 
 
@@ -55,11 +58,14 @@ def of(index: SearchIndex, query: Query) -> Target:
     if term.words is not None:
         # The mean of words isn't known either, and the parts that know no words are zero.
         return _photo(index, photos.features_of_words(index, term.words), shares, without)
+    stored, key = _stored(index), (term.product,)
     if len(set(shares)) == 1:
-        return Target(vector=_stored(index), parameters=(term.product,), without=without)
+        return Target(vector=stored, parameters=key, without=without, compared=stored, compared_parameters=key)
     weights = HalfVector(_spread(index, shares))
-    vector = f"({_stored(index)} * %s::halfvec({index.dimensions}))"
-    return Target(vector=vector, parameters=(term.product, weights), without=without)
+    vector = f"({stored} * %s::halfvec({index.dimensions}))"
+    return Target(
+        vector=vector, parameters=(*key, weights), without=without, compared=stored, compared_parameters=key
+    )
 
 
 def terms(index: SearchIndex, query: Query) -> list[Term]:
@@ -163,4 +169,7 @@ def _photo(index: SearchIndex, features: Vector, shares: Sequence[float], withou
         score=f"{offset!r} + " + " + ".join(terms),
         score_parameters=tuple(HalfVector(part) for part in asked),
         without=without,
+        # On the catalogue's mean, as the calibration has it: what later photos teach moves no tier.
+        compared=f"%s::halfvec({index.dimensions})",
+        compared_parameters=(HalfVector(parts.stored(features[None], transforms)[0][0]),),
     )

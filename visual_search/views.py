@@ -37,7 +37,13 @@ def similar(request: HttpRequest, pk: str) -> HttpResponse:
             raise Http404(found.detail) from error
         return _render(request, "visual_search/problem.html", {}, problem=found)
     search = events.record(answer, product=product.pk, request=request)
-    context = {"product": product, "products": answer.products, "state": answer.state, "search": search or ""}
+    context = {
+        "product": product,
+        "products": answer.products,
+        "state": answer.state,
+        "nothing_good": answer.nothing_good,
+        "search": search or "",
+    }
     return _render(request, "visual_search/similar.html", context)
 
 
@@ -88,7 +94,14 @@ def _search(request: HttpRequest) -> HttpResponse:
         terms.append(Term(words=said))
     answer = answers.answer(Query(terms=tuple(terms), request=request, limit=RESULTS))
     search = events.record(answer, request=request)
-    return _show_photo(request, products=answer.products, state=answer.state, search=search or "", said=said)
+    return _show_photo(
+        request,
+        products=answer.products,
+        state=answer.state,
+        nothing_good=answer.nothing_good,
+        search=search or "",
+        said=said,
+    )
 
 
 def _show_photo(request: HttpRequest, *, problem: problems.Problem | None = None, **context: Any) -> HttpResponse:

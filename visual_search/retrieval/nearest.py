@@ -89,9 +89,7 @@ def products(
     attempts: list[Attempt] = []
     candidates = gates.estimate(index.pk, gate)
     for exact, width in _ways(candidates, limit, reranked=bool(target.score)):
-        matches, attempt = ask(
-            index, target, gate=gate, limit=limit, exact=exact, width=width, live_only=live_only
-        )
+        matches, attempt = ask(index, target, gate=gate, limit=limit, exact=exact, width=width, live_only=live_only)
         attempts.append(attempt)
         if len(matches) == limit or (exact and attempt.pictures < width):
             break

@@ -63,8 +63,22 @@ def of(index: SearchIndex, query: Query) -> Target:
         return Target(vector=stored, parameters=key, without=without, compared=stored, compared_parameters=key)
     weights = HalfVector(_spread(index, shares))
     vector = f"({stored} * %s::halfvec({index.dimensions}))"
+    return Target(vector=vector, parameters=(*key, weights), without=without, compared=stored, compared_parameters=key)
+
+
+def of_picture(index: SearchIndex, product: Any, image_key: str) -> Target:
+    """Return the target of one stored picture, with the index's own shares; it is a result itself unless excluded."""
+    stored = (
+        f"(SELECT source.embedding::halfvec({index.dimensions}) FROM {ProductEmbedding._meta.db_table} source"
+        f" WHERE source.index_id = {index.pk} AND source.product_id = %s AND source.image_key = %s"
+        " AND source.state = 'ready')"
+    )
+    weights = HalfVector(_spread(index, _shares(index, None)))
     return Target(
-        vector=vector, parameters=(*key, weights), without=without, compared=stored, compared_parameters=key
+        vector=f"({stored} * %s::halfvec({index.dimensions}))",
+        parameters=(product, image_key, weights),
+        compared=stored,
+        compared_parameters=(product, image_key),
     )
 
 

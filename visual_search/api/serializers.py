@@ -38,8 +38,8 @@ class VisualSearchResult(serializers.Serializer[Any]):
     tier = serializers.RegexField(
         rf"^({'|'.join(tiers.Tier)})$",
         allow_null=True,
-        help_text="`exact`, `very_similar`, `same_spirit` or `nothing_good`: how near this is in this shop, whatever the"
-        " share of colour; null where several things were asked with at once.",
+        help_text="`exact`, `very_similar`, `same_spirit` or `nothing_good`: how near this is in this shop, whatever"
+        " the share of colour; null where several things were asked with at once.",
     )
     probability = serializers.FloatField(
         allow_null=True,
@@ -64,7 +64,8 @@ class VisualSearchAnswer(serializers.Serializer[Any]):
         " go by.",
     )
     nothing_good = serializers.BooleanField(
-        help_text="True where results came and none of them is similar: show them as the nearest there is, or not at all."
+        help_text="True where results came and none of them is similar: show them as the nearest there is, or"
+        " not at all."
     )
     search = serializers.UUIDField(
         allow_null=True, help_text="Names this search in reports of clicks; null where nothing was recorded."

@@ -111,9 +111,13 @@ def of_indexes(
     for index, column in zip(indexes, report.columns, strict=True):
         index.evaluation = {
             **(index.evaluation or {}),
-            "tasks": {name: asdict(measured) for name, measured in column.tasks.items()},
-            "sample": report.sample,
-            "measured_at": report.measured_at,
+            "quality": {
+                "measured_at": report.measured_at,
+                "sample": report.sample,
+                "seed": report.seed,
+                "tasks": {name: asdict(measured) for name, measured in column.tasks.items()},
+                "skipped": dict(report.skipped),
+            },
         }
         SearchIndex.objects.using(conf.settings.DATABASE).filter(pk=index.pk).update(evaluation=index.evaluation)
     return report

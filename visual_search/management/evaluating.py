@@ -48,7 +48,11 @@ def handle(
     if failures is not None and failures.suffix.lower() not in contact_sheet.KINDS:
         raise CommandError(f"--failures is {failures.name}; give an .html or .png file.")
     line = lines.ProgressLine(command.stderr)
-    asked: dict[str, Any] = {"sample": sample, "seed": seed, "photos": photos, "counting": line.counting("")}
+
+    def counting(done: int, total: int, *, note: str) -> None:
+        line.counting(note)(done, total)
+
+    asked: dict[str, Any] = {"sample": sample, "seed": seed, "photos": photos, "counting": counting}
     if recipes is None:
         report = evaluation.of_indexes([indexes.find(key) for key in index or ()], **asked)
     else:
@@ -72,17 +76,17 @@ def table(report: evaluation.Report) -> Sequence[str]:
         first = next(column.tasks[task] for column in report.columns if task in column.tasks)
         said += ["", f"{task}: {first.questions} questions, in % (95 % interval)"]
         names = list(first.figures)
-        said.append(" " * width + "".join(f"{name:>19}" for name in names) + "   ms p50   p95   products")
+        said.append(" " * width + "".join(f"{name:>22}" for name in names) + "   ms p50   p95   products")
         for column in report.columns:
             measured = column.tasks[task]
             cells = "".join(
-                f"{f'{100 * each.value:.1f} ({100 * each.low:.1f}-{100 * each.high:.1f})':>19}"
+                f"{f'{100 * each.value:.1f} ({100 * each.low:.1f}-{100 * each.high:.1f})':>22}"
                 for each in (measured.figures[name] for name in names)
             )
             said.append(f"{column.name:{width}}{cells}{measured.p50:9.1f}{measured.p95:6.0f}{column.products:11}")
             if measured.difference:
                 cells = "".join(
-                    f"{f'{100 * each.value:+.1f} ({100 * each.low:+.1f} {100 * each.high:+.1f})':>19}"
+                    f"{f'{100 * each.value:+.1f} ({100 * each.low:+.1f} {100 * each.high:+.1f})':>22}"
                     for each in (measured.difference[name] for name in names)
                 )
                 said.append(f"{'  difference':{width}}{cells}")

@@ -34,7 +34,8 @@ def run(
     settings: Mapping[str, str],
     live_only: bool = True,
 ) -> list[tuple[Any, ...]]:
-    """Return the rows of `sql` under `settings`; raise `live.Changed` where `index` is not the live one, with `live_only`.
+    """Return the rows of `sql` under `settings`; with `live_only`, raise `live.Changed` where `index` is not the live
+    one.
 
     Without an index nothing is live yet, and what is live by now doesn't matter. The settings and the live index's
     key travel in the same round trip. Their transaction ends with it: one of its own, or a savepoint of the shop's,

@@ -32,7 +32,10 @@ def test_calibrate__from_the_shops_own_pictures(monkeypatch: Any) -> None:
 
     siblings = 0 if ONE_PICTURE else 24
     pictures = 24 + siblings
-    assert (found["similar"]["same"], found["similar"]["different"]) == (siblings, pictures * (pictures - 1) // 2 - siblings)
+    assert (found["similar"]["same"], found["similar"]["different"]) == (
+        siblings,
+        pictures * (pictures - 1) // 2 - siblings,
+    )
     assert (found["photo"]["same"], found["photo"]["different"]) == (24, 24 * 25)
     assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.4}
     index.refresh_from_db()
@@ -58,9 +61,10 @@ def test_calibrate__a_small_shop_has_the_prior(monkeypatch: Any) -> None:
 
     prior = logistic.fit(np.zeros((0, 1)), np.zeros((0, 1)))
     assert found["similar"] == found["photo"]
-    assert found["similar"] == {
-        "intercept": prior.intercept, "weights": list(prior.weights), "same": 0, "different": 0
-    } or tuple(found["similar"]["weights"]) == prior.weights
+    assert (
+        found["similar"] == {"intercept": prior.intercept, "weights": list(prior.weights), "same": 0, "different": 0}
+        or tuple(found["similar"]["weights"]) == prior.weights
+    )
 
 
 def test_calibrate__of_an_empty_shop() -> None:

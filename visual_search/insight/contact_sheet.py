@@ -67,7 +67,7 @@ def write(report: evaluation.Report, path: Path) -> int:
     rows = list(_rows(report.failures[:MOST]))
     if path.suffix.lower() == ".html":
         values = {"rows": rows, "report": report, "side": SIDE, "more": max(len(report.failures) - MOST, 0)}
-        path.write_text(render_to_string("visual_search/contact_sheet.html", values), "utf-8")
+        path.write_text(render_to_string("visual_search/evaluation/contact_sheet.html", values), "utf-8")
     else:
         _drawn(rows).save(path)
     return len(rows)

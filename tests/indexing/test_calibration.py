@@ -59,7 +59,7 @@ def test_calibrate__a_small_shop_has_the_prior(monkeypatch: Any) -> None:
 
     found = calibration.calibrate(index)
 
-    prior = logistic.fit(np.zeros((0, 1)), np.zeros((0, 1)))
+    prior = logistic.fit(np.ones((calibration.ITSELF, 1)), np.zeros((0, 1)))
     assert found["similar"] == found["photo"]
     assert (
         found["similar"] == {"intercept": prior.intercept, "weights": list(prior.weights), "same": 0, "different": 0}

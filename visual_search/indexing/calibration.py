@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ LEAST_PRODUCTS = 20
 
 MOST_PAIRS = 5_000
 
+ITSELF = 5
+"""Pairs of a picture and itself that every curve is fitted to: where nothing is centred, even those are near chance."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
@@ -66,7 +69,9 @@ def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = floa
     found[PHOTO] = {**found[SIMILAR], "same": 0, "different": 0}
     if photos and len(sample.keys) >= LEAST_PRODUCTS:
         try:
-            found[PHOTO] = _curve(*_photos(index, sample, most=photos, deadline=deadline))
+            same, different = _photos(index, sample, most=photos, deadline=deadline)
+            if len(same):
+                found[PHOTO] = _curve(same, different)
         except VisualSearchError:
             logger.warning("Index %s is calibrated without simulated photos.", index, exc_info=True)
     found |= {"thresholds": THRESHOLDS, "measured_at": timezone.now().isoformat(timespec="seconds")}
@@ -76,7 +81,13 @@ def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = floa
 
 
 def _curve(same: Floats, different: Floats) -> dict[str, Any]:
-    return {**asdict(logistic.fit(same, different)), "same": len(same), "different": len(different)}
+    curve = logistic.fit(np.vstack([same, np.ones((ITSELF, same.shape[1]))]), different)
+    return {
+        "intercept": curve.intercept,
+        "weights": list(curve.weights),
+        "same": len(same),
+        "different": len(different),
+    }
 
 
 def _sample(index: SearchIndex) -> Sample:

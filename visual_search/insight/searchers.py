@@ -22,9 +22,20 @@ from visual_search.retrieval.query import Query
 class Searcher(Protocol):
     """Answer a question with up to 10 products, the nearest first."""
 
-    name: str
-    index: SearchIndex | None
-    products: int
+    @property
+    def name(self) -> str:
+        """Return how the report calls it."""
+        ...
+
+    @property
+    def index(self) -> SearchIndex | None:
+        """Return the index, where it is one."""
+        ...
+
+    @property
+    def products(self) -> int:
+        """Return among how many products it searches."""
+        ...
 
     def answer(self, question: tasks.Question) -> list[nearest.Match]:
         """Return what comes for `question`; nothing where its picture can't be looked at."""

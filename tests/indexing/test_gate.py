@@ -130,7 +130,7 @@ def test_evaluate__a_part_counts_by_its_share(settings: Any) -> None:
         factories.product(pictures=[factories.picture(colour, size=80), factories.picture(colour, size=90)])
     index: Any = factories.embed()
     rows = list(index.embeddings.defer(None).order_by("pk"))
-    vectors = [row.embedding.to_numpy().astype("float32") for row in rows]
+    vectors = [list(row.embedding) for row in rows]
     for number, row in enumerate(rows):
         # The second part is another picture's.
         mixed = [*vectors[number][:64], *vectors[(number + 7) % len(rows)][64:]]

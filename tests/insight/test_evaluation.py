@@ -56,7 +56,7 @@ def test_of_indexes__measures_and_stores(shop: Any) -> None:
     other = column.tasks[tasks.OTHER_PICTURE]
     assert other.questions == 16
     assert other.figures["R@1"].value > 0.7
-    assert column.tasks[tasks.SAME_CATEGORY].figures["R@1"].value > 0.9
+    assert column.tasks[tasks.SAME_CATEGORY].figures["R@1"].value > 0.7
     assert all(0 < measured.p50 <= measured.p95 for measured in column.tasks.values())
     shop.refresh_from_db()
     assert shop.evaluation["quality"]["tasks"] == json.loads(json.dumps(report.as_json()))["columns"][0]["tasks"]

@@ -37,9 +37,6 @@ LEAST_PRODUCTS = 20
 
 MOST_PAIRS = 5_000
 
-ITSELF = 5
-"""Pairs of a picture and itself that every curve is fitted to: where nothing is centred, even those are near chance."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
@@ -81,7 +78,7 @@ def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = floa
 
 
 def _curve(same: Floats, different: Floats) -> dict[str, Any]:
-    curve = logistic.fit(np.vstack([same, np.ones((ITSELF, same.shape[1]))]), different)
+    curve = logistic.fit(same, different)
     return {
         "intercept": curve.intercept,
         "weights": list(curve.weights),

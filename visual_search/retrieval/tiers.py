@@ -11,6 +11,10 @@ from visual_search.indexing import logistic
 from visual_search.models import SearchIndex
 
 
+SAME_PICTURE = 0.99
+"""Cosine of every part from which on it is the same picture, whatever the curve says: of a small shop it knows little."""
+
+
 class Tier(StrEnum):
     """How near a result is, the nearest first."""
 
@@ -34,5 +38,7 @@ def of(index: SearchIndex | None, kind: str, cosines: Sequence[float]) -> tuple[
     known = np.nan_to_num(np.asarray(cosines, np.float64))
     probability = float(logistic.Curve(curve["intercept"], tuple(curve["weights"])).probability(known))
     thresholds = calibration["thresholds"]
+    if known.min() >= SAME_PICTURE:
+        probability = max(probability, thresholds[Tier.EXACT])
     tier = next((tier for tier in Tier if probability >= thresholds.get(tier.value, 0.0)), Tier.NOTHING_GOOD)
     return tier, probability

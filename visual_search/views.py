@@ -41,8 +41,15 @@ def similar(request: HttpRequest, pk: str) -> HttpResponse:
             raise Http404(found.detail) from error
         return _render(request, "visual_search/problem.html", {}, problem=found)
     search = events.record(answer, product=product.pk, request=request)
-    context = {"product": product, "products": answer.products, "state": answer.state, "search": search or ""}
-    return _render(request, "visual_search/similar.html", {**context, "colour": share})
+    context = {
+        "product": product,
+        "products": answer.products,
+        "state": answer.state,
+        "nothing_good": answer.nothing_good,
+        "search": search or "",
+        "colour": share,
+    }
+    return _render(request, "visual_search/similar.html", context)
 
 
 @require_safe
@@ -92,8 +99,16 @@ def _search(request: HttpRequest) -> HttpResponse:
         terms.append(Term(words=said))
     colour, share = _colour(request.POST)
     answer = answers.answer(Query(terms=tuple(terms), request=request, limit=RESULTS, colour=colour))
-    search = events.record(answer, request=request) or ""
-    return _show_photo(request, products=answer.products, state=answer.state, search=search, said=said, colour=share)
+    search = events.record(answer, request=request)
+    return _show_photo(
+        request,
+        products=answer.products,
+        state=answer.state,
+        nothing_good=answer.nothing_good,
+        search=search or "",
+        said=said,
+        colour=share,
+    )
 
 
 def _show_photo(request: HttpRequest, *, problem: problems.Problem | None = None, **context: Any) -> HttpResponse:

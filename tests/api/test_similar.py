@@ -39,7 +39,9 @@ def test_similar__answers_products_in_rank_order(client: APIClient, shop: Simple
     assert answer["state"] == "ready"
     assert answer["search"] == str(models.SearchEvent.objects.get().pk)
     assert names(response) == ["dark", "blue"]
+    assert answer["nothing_good"] is False
     assert 0.9 < first["similarity"] <= 1
+    assert 0.97 <= first["probability"] <= 1
     assert first == {
         "id": shop.dark.pk,
         "title": "dark",
@@ -50,6 +52,8 @@ def test_similar__answers_products_in_rank_order(client: APIClient, shop: Simple
         "thumbnail": image.image.url,
         "rank": 1,
         "similarity": round(first["similarity"], 4),
+        "tier": "exact",
+        "probability": round(first["probability"], 4),
         "matched_image": {"key": str(image.pk), "url": image.image.url, "alt": "Picture 0"},
     }
     assert response.headers["Content-Type"] == "application/json"
@@ -311,7 +315,8 @@ def test_similar__is_pending_until_the_product_is_embedded(client: APIClient, sh
 
     answer = client.get(url(new.pk)).json()
 
-    assert answer == {"state": "pending", "search": str(models.SearchEvent.objects.get().pk), "results": []}
+    search = str(models.SearchEvent.objects.get().pk)
+    assert answer == {"state": "pending", "nothing_good": False, "search": search, "results": []}
 
 
 def test_similar__is_unavailable_without_a_picture(client: APIClient, shop: SimpleNamespace) -> None:

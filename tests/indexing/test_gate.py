@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from pgvector import HalfVector
 
 from tests import factories
 from visual_search import catalog, exceptions
@@ -117,6 +118,30 @@ def test_evaluate__a_model_that_finds_siblings_less_often() -> None:
     with pytest.raises(exceptions.IndexStateError) as caught:
         lifecycle.activate(index)
     assert caught.value.code == "gate"
+
+
+@pytest.mark.skipif(
+    django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article", reason="a product of this shop has one picture"
+)
+def test_evaluate__a_part_counts_by_its_share(settings: Any) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "tiny"]}
+    for number in range(20):
+        colour = f"#{(number + 1) * 2_654_435_761 % 2**24:06x}"
+        factories.product(pictures=[factories.picture(colour, size=80), factories.picture(colour, size=90)])
+    index: Any = factories.embed()
+    rows = list(index.embeddings.defer(None).order_by("pk"))
+    vectors = [list(row.embedding) for row in rows]
+    for number, row in enumerate(rows):
+        # The second part is another picture's.
+        mixed = [*vectors[number][:64], *vectors[(number + 7) % len(rows)][64:]]
+        index.embeddings.filter(pk=row.pk).update(embedding=HalfVector(mixed))
+
+    found = []
+    for share in (0.0, 1.0):
+        index.parts = [{**index.parts[0], "share": 1 - share}, {**index.parts[1], "share": share}]
+        found.append(gate.evaluate(index).sibling)
+
+    assert found[0] > 0.8 > 0.5 > found[1]
 
 
 def test_evaluate__stops_when_its_time_is_over() -> None:

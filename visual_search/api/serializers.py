@@ -9,7 +9,7 @@ from django.db import models
 from rest_framework import serializers
 
 from visual_search import catalog
-from visual_search.retrieval import answers
+from visual_search.retrieval import answers, tiers
 
 STATES = (answers.READY, answers.PENDING, answers.UNAVAILABLE)
 
@@ -37,6 +37,16 @@ class VisualSearchResult(serializers.Serializer[Any]):
         help_text="In the index's metric, a cosine by default; at most 1, to 4 decimals; null where only words have"
         " found the product.",
     )
+    tier = serializers.RegexField(
+        rf"^({'|'.join(tiers.Tier)})$",
+        allow_null=True,
+        help_text="`exact`, `very_similar`, `same_spirit` or `nothing_good`: how near this is in this shop, whatever"
+        " the share of colour; null where several things were asked with at once.",
+    )
+    probability = serializers.FloatField(
+        allow_null=True,
+        help_text="What the tier was read from, 0 to 1, to 4 decimals: that both show the same product.",
+    )
     matched_image = VisualSearchMatchedImage(allow_null=True)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -54,6 +64,10 @@ class VisualSearchAnswer(serializers.Serializer[Any]):
         rf"^({'|'.join(STATES)})$",
         help_text="`ready`; `pending`: not looked at yet, ask again later; `unavailable`: the product has no picture to"
         " go by.",
+    )
+    nothing_good = serializers.BooleanField(
+        help_text="True where results came and none of them is similar: show them as the nearest there is, or"
+        " not at all."
     )
     search = serializers.UUIDField(
         allow_null=True, help_text="Names this search in reports of clicks; null where nothing was recorded."
@@ -85,12 +99,15 @@ def answer(found: answers.Answer, search: uuid.UUID | None) -> dict[str, Any]:
     shop = catalog.current()
     return {
         "state": found.state,
+        "nothing_good": found.nothing_good,
         "search": None if search is None else str(search),
         "results": [
             {
                 **(catalog.said(shop.serialize, product, otherwise={}) or _by_its_key(shop, product)),
                 "rank": rank,
                 "similarity": None if product.similarity is None else round(float(product.similarity), 4),
+                "tier": product.tier,
+                "probability": None if product.probability is None else round(product.probability, 4),
                 "matched_image": _image(product.matched_image),
             }
             for rank, product in enumerate(found.products, start=1)

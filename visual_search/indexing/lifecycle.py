@@ -12,7 +12,7 @@ from django.utils import timezone
 from visual_search import conf
 from visual_search.encoders import registry
 from visual_search.exceptions import ConfigurationError, IndexStateError
-from visual_search.indexing import builder, changes, fit, gate, hnsw
+from visual_search.indexing import builder, calibration, changes, fit, gate, hnsw
 from visual_search.models import ProductEmbedding, QueuedProduct, SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
@@ -22,6 +22,7 @@ State = SearchIndex.State
 DELETED_AT_ONCE = 2_000
 EVALUATED = 50
 EVALUATION_SECONDS = 3.0
+CALIBRATION_SECONDS = 3.0
 
 
 def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric: str | None = None) -> SearchIndex:
@@ -169,6 +170,8 @@ def retire(index: SearchIndex) -> None:
 
 def _complete(index: SearchIndex) -> None:
     fit.forget(index)
+    # The bounds keep a worker's task short; `index calibrate` and `index evaluate` take their time.
+    calibration.calibrate(index, seconds=CALIBRATION_SECONDS)
     gate.evaluate(index, samples=EVALUATED, seconds=EVALUATION_SECONDS)
     # In one transaction: a process that dies between the two would leave a shop without a live index for good.
     with transaction.atomic(conf.settings.DATABASE):

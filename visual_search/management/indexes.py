@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from visual_search import conf
-from visual_search.indexing import gate, hnsw, lifecycle, progress
+from visual_search.indexing import calibration, gate, hnsw, lifecycle, progress
 from visual_search.management import filling
 from visual_search.models import SearchIndex
 
@@ -62,6 +62,19 @@ def _fill(command: Any, index: SearchIndex, **options: Any) -> None:
 def _build(command: Any, index: SearchIndex, **options: Any) -> None:
     lifecycle.build(index)
     command.stdout.write(command.style.SUCCESS(f"Index {index} is {index.state}."))
+
+
+def _calibrate(command: Any, index: SearchIndex, **options: Any) -> None:
+    found = calibration.calibrate(index)
+    for kind in (calibration.SIMILAR, calibration.PHOTO):
+        curve = found[kind]
+        weights = " + ".join(
+            f"{weight:.1f} x {part['name']}" for weight, part in zip(curve["weights"], index.parts, strict=True)
+        )
+        command.stdout.write(
+            f"{kind:8} {curve['intercept']:.1f} + {weights}, from {curve['same']} pairs of one product"
+            f" and {curve['different']} of different ones"
+        )
 
 
 def _evaluate(command: Any, index: SearchIndex, **options: Any) -> None:
@@ -117,6 +130,7 @@ def _reindex(command: Any, index: SearchIndex, **options: Any) -> None:
 STEPS: dict[str, tuple[Callable[..., None], str]] = {
     "fill": (_fill, "Embed what the index misses, in this process, until its queue is empty."),
     "build": (_build, "Build the HNSW index of a filled index."),
+    "calibrate": (_calibrate, "Fit what a similarity means, from the shop's own pictures."),
     "evaluate": (_evaluate, "Measure an index against the gate."),
     "activate": (_activate, "Make an index the one that answers; a new one has to pass the gate."),
     "retire": (_retire, "Give an index up and delete its vectors."),

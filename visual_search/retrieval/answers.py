@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from visual_search import catalog, conf
 from visual_search.catalog import ProductImage
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
-from visual_search.retrieval import fusion, live, nearest, photomean, ranking, words
+from visual_search.retrieval import fusion, live, nearest, photomean, ranking, tiers, words
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query
 
@@ -35,6 +35,9 @@ class Answer:
 
     Both are None where only words have found the product, and there is nothing to compare it with.
 
+    Each has `tier` and `probability` too (see `tiers`; None where the index isn't calibrated, or several things were
+    asked with at once). `nothing_good` says that none of them is similar enough to be called so.
+
     `state` is "ready", "pending" (no vector yet: ask again later) or "unavailable" (the product has no picture that
     could be embedded). `index` is the key of the index that answered, or None; `plan` says how the page was found.
     """
@@ -45,6 +48,11 @@ class Answer:
     products: list[Any]
     milliseconds: float
     plan: nearest.Plan | None = None
+
+    @property
+    def nothing_good(self) -> bool:
+        """Return whether products came, and none of them reaches a tier above the last."""
+        return bool(self.products) and all(product.tier == tiers.Tier.NOTHING_GOOD for product in self.products)
 
 
 # An error report shows the variables of every frame below: the photo, and its vector.
@@ -75,7 +83,7 @@ def _search(
     wanted = query.limit * WIDER if thinned else query.limit
     while True:
         found = fusion.products(index, query, gate=gate, limit=wanted, explain=explain)
-        products = _hydrate(found.matches, gate, shop)
+        products = _hydrate(found.matches, gate, shop, index, query.kind)
         if grouped:
             products = ranking.collapse(products, shop)
         if query.per_seller is not None:
@@ -95,7 +103,9 @@ def _search(
     return products[: query.limit], state, index.pk, found.plan
 
 
-def _hydrate(matches: Sequence[nearest.Match], gate: gates.Gate, shop: catalog.Catalog) -> list[Any]:
+def _hydrate(
+    matches: Sequence[nearest.Match], gate: gates.Gate, shop: catalog.Catalog, index: SearchIndex | None, kind: str
+) -> list[Any]:
     """Return the products of `matches` in their order: from one query of the catalog's, and one of the caller's.
 
     Both are asked again: what was hidden since the search is left out. The pictures come from the catalog's products,
@@ -110,6 +120,7 @@ def _hydrate(matches: Sequence[nearest.Match], gate: gates.Gate, shop: catalog.C
     for match in matches:
         if match.product in shown and (product := chosen.get(match.product)) is not None:
             product.similarity = match.similarity
+            product.tier, product.probability = tiers.of(index, kind, match.cosines)
             key = match.image_key
             product.matched_image = None if key is None else _image(shop, shown[match.product], key)
             products.append(product)

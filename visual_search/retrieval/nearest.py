@@ -37,12 +37,14 @@ SCANNED = 20_000
 class Match:
     """A product, the picture of it that is nearest, and how similar that is in the index's metric: at most 1.
 
-    Both are None for a product that only its words have found, where it can't be compared.
+    Both are None for a product that only its words have found, where it can't be compared. `cosines` are those of the
+    parts, which no weight moves; none where the target doesn't say what to compare with.
     """
 
     product: Any
     image_key: str | None = None
     similarity: float | None = None
+    cosines: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +70,18 @@ class Plan:
 
 
 def products(
-    index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, explain: bool = False
+    index: SearchIndex,
+    target: Target,
+    *,
+    gate: gates.Gate,
+    limit: int,
+    explain: bool = False,
+    live_only: bool = True,
 ) -> tuple[list[Match], Plan]:
     """Return up to `limit` products that pass `gate`, nearest first, each with its best picture, and how.
 
     A page is full wherever there are candidates enough: one that is left short is asked for again, four times wider,
-    then exactly. Raises `live.Changed` where `index` isn't the live one.
+    then exactly. Raises `live.Changed` where `index` isn't the live one, unless not `live_only`.
     """
     if gate.empty:
         return [], Plan(candidates=0, attempts=())
@@ -81,7 +89,7 @@ def products(
     attempts: list[Attempt] = []
     candidates = gates.estimate(index.pk, gate)
     for exact, width in _ways(candidates, limit, reranked=bool(target.score)):
-        matches, attempt = ask(index, target, gate=gate, limit=limit, exact=exact, width=width)
+        matches, attempt = ask(index, target, gate=gate, limit=limit, exact=exact, width=width, live_only=live_only)
         attempts.append(attempt)
         if len(matches) == limit or (exact and attempt.pictures < width):
             break
@@ -94,15 +102,24 @@ def products(
 
 
 def ask(
-    index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, exact: bool, width: int
+    index: SearchIndex,
+    target: Target,
+    *,
+    gate: gates.Gate,
+    limit: int,
+    exact: bool,
+    width: int,
+    live_only: bool = True,
 ) -> tuple[list[Match], Attempt]:
     """Return up to `limit` products among the `width` nearest pictures, found in the one way or the other."""
     started = time.perf_counter()
     sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
-    rows = statement.run(index, sql, parameters, settings=settings_for(width))
+    rows = statement.run(index, sql, parameters, settings=settings_for(width), live_only=live_only)
     # A product without a vector has no distance to anything.
     matches = [
-        Match(product=row[0], image_key=row[1], similarity=min(row[2], 1.0)) for row in rows if row[2] is not None
+        Match(product=row[0], image_key=row[1], similarity=min(row[2], 1.0), cosines=tuple(row[4]))
+        for row in rows
+        if row[2] is not None
     ]
     milliseconds = (time.perf_counter() - started) * 1000
     return matches, Attempt(exact=exact, width=width, pictures=rows[0][3] if rows else 0, milliseconds=milliseconds)
@@ -144,11 +161,26 @@ def statement_for(
                 AND embedding.product_id <> ALL(%s) AND {gate.sql}
             ORDER BY {distance}{" + 0" if exact else ""} LIMIT {width:d}
         ), scored AS (
-            SELECT product_id, image_key, {similarity} AS similarity FROM nearest
+            SELECT product_id, image_key, embedding, {similarity} AS similarity FROM nearest
         ), best AS (
             SELECT DISTINCT ON (product_id) * FROM scored ORDER BY product_id, similarity DESC, image_key
-        )
-        SELECT product_id, image_key, similarity, (SELECT count(*) FROM nearest) FROM best
-        ORDER BY similarity DESC, md5(product_id::text) LIMIT {limit:d}
+        ), page AS (
+            SELECT * FROM best ORDER BY similarity DESC, md5(product_id::text) LIMIT {limit:d}
+        ), asked AS MATERIALIZED (SELECT {target.compared or "NULL"} AS embedding)
+        SELECT product_id, image_key, similarity, (SELECT count(*) FROM nearest), {_cosines(index, target)}
+        FROM page, asked ORDER BY similarity DESC, md5(product_id::text)
     """
-    return sql, [*target.parameters, list(target.without), *target.parameters, *target.score_parameters]
+    values = [*target.parameters, list(target.without), *target.parameters, *target.score_parameters]
+    return sql, [*values, *target.compared_parameters]
+
+
+def _cosines(index: SearchIndex, target: Target) -> str:
+    """Return SQL for the cosines of the parts between `page` and `asked`, computed for what is shown alone."""
+    found, start = [], 1
+    for part in index.parts if target.compared else ():
+        pair = [f"{name}.embedding::halfvec({index.dimensions})" for name in ("page", "asked")]
+        if len(index.parts) > 1:
+            pair = [f"subvector({vector}, {start:d}, {part['dimensions']:d})" for vector in pair]
+        found.append(f"1 - ({pair[0]} <=> {pair[1]})")
+        start += part["dimensions"]
+    return f"ARRAY[{', '.join(found)}]::float8[]"

@@ -27,9 +27,15 @@ _UNDO = (f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}", f"RELEASE SAVEPOINT {_SAVEPOINT}
 
 
 def run(
-    index: SearchIndex | None, sql: str, parameters: Sequence[Any], *, settings: Mapping[str, str]
+    index: SearchIndex | None,
+    sql: str,
+    parameters: Sequence[Any],
+    *,
+    settings: Mapping[str, str],
+    live_only: bool = True,
 ) -> list[tuple[Any, ...]]:
-    """Return the rows of `sql` under `settings`; raise `live.Changed` where `index` is not the live one.
+    """Return the rows of `sql` under `settings`; with `live_only`, raise `live.Changed` where `index` is not the live
+    one.
 
     Without an index nothing is live yet, and what is live by now doesn't matter. The settings and the live index's
     key travel in the same round trip. Their transaction ends with it: one of its own, or a savepoint of the shop's,
@@ -53,7 +59,7 @@ def run(
                 for command in _UNDO if inside else ("ROLLBACK",):
                     raw.execute(command)
             raise
-    if index is not None and live_index != index.pk:
+    if live_only and index is not None and live_index != index.pk:
         raise live.Changed
     return rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +30,9 @@ class Target:
 
     What the distance gives is multiplied by `scale`.
 
-    Both are SQL over the columns of an embedding; `without` are keys of products that are never results, and `photos`
-    the raw features of the photos that are asked with.
+    Both are SQL over the columns of an embedding; `compared` is SQL for the vector that a row's parts are compared with,
+    all parts at the same weight, where that is one thing. `without` are keys of products that are never results, and
+    `photos` the raw features of the photos that are asked with.
     """
 
     vector: str
@@ -39,6 +40,8 @@ class Target:
     scale: float = 1.0
     score: str = ""
     score_parameters: tuple[Any, ...] = field(default=(), repr=False)
+    compared: str = ""
+    compared_parameters: tuple[Any, ...] = field(default=(), repr=False)
     without: tuple[Any, ...] = ()
     photos: tuple[Vector, ...] = field(default=(), repr=False)
 
@@ -57,16 +60,41 @@ def of(index: SearchIndex, query: Query) -> Target:
     (term,) = seen
     if euclidean:
         vector, parameters, _ = _vector(index, term)
-        return Target(vector=vector, parameters=parameters, without=without)
+        return Target(
+            vector=vector, parameters=parameters, compared=vector, compared_parameters=parameters, without=without
+        )
     if term.photo is not None:
         return _photo(index, photos.features(index, term.photo, region=term.region), shares, without)
     if term.words is not None:
         # The mean of words isn't known, and the parts that know no words are zero.
         return _uncentred(index, photos.features_of_words(index, term.words), shares, without)
+    return _product(index, _stored, (term.product,), shares, without)
+
+
+def of_picture(index: SearchIndex, product: Any, image_key: str) -> Target:
+    """Return the target of one stored picture, with the index's own shares; it is a result itself unless excluded."""
+    return _product(index, _picture, (product, image_key), _shares(index, None), ())
+
+
+def _product(
+    index: SearchIndex,
+    stored: Callable[..., str],
+    key: tuple[Any, ...],
+    shares: Sequence[float],
+    without: tuple[Any, ...],
+) -> Target:
+    """Return the target of the vector that `stored` finds by `key`."""
+    plain = stored(index)
     if len(set(shares)) == 1:
-        return Target(vector=_stored(index), parameters=(term.product,), without=without)
-    vector = _stored(index, times=_weights(index, shares))
-    return Target(vector=vector, parameters=(term.product,), scale=_scale(shares), without=without)
+        return Target(vector=plain, parameters=key, compared=plain, compared_parameters=key, without=without)
+    return Target(
+        vector=stored(index, times=_weights(index, shares)),
+        parameters=key,
+        scale=_scale(shares),
+        compared=plain,
+        compared_parameters=key,
+        without=without,
+    )
 
 
 def share_of_colours(index: SearchIndex) -> float | None:
@@ -121,11 +149,19 @@ def _weights(index: SearchIndex, shares: Sequence[float]) -> str:
 
 def _stored(index: SearchIndex, *, times: str = "") -> str:
     """Return SQL for the vector of a product's first picture, which never leaves the server, `times` weights."""
+    return _source(index, times, "") + " ORDER BY source.position, source.image_key LIMIT 1)"
+
+
+def _picture(index: SearchIndex, *, times: str = "") -> str:
+    """Return SQL for the vector of the picture of a product that has a key, `times` weights."""
+    return _source(index, times, " AND source.image_key = %s") + ")"
+
+
+def _source(index: SearchIndex, times: str, condition: str) -> str:
     factor = f" * {times}" if times else ""
     return (
         f"(SELECT source.embedding::halfvec({index.dimensions}){factor} FROM {ProductEmbedding._meta.db_table} source"
-        f" WHERE source.index_id = {index.pk} AND source.product_id = %s AND source.state = 'ready'"
-        " ORDER BY source.position, source.image_key LIMIT 1)"
+        f" WHERE source.index_id = {index.pk} AND source.product_id = %s AND source.state = 'ready'{condition}"
     )
 
 
@@ -214,13 +250,21 @@ def _words(features: Vector, transforms: Sequence[parts.Transform]) -> Vector:
 def _photo(index: SearchIndex, features: Vector, shares: Sequence[float], without: tuple[Any, ...]) -> Target:
     """Return the target for a photo of raw `features`, float32 [sum(d)], centred once the mean of photos is known."""
     if (learnt := photomean.transforms(index)) is None:
-        return dataclasses.replace(_uncentred(index, features, shares, without), photos=(features,))
-    vector = parts.stored(features[None], learnt)[0][0] * _spread(index, shares)
-    return Target(
-        vector=f"%s::halfvec({index.dimensions})",
-        parameters=(HalfVector(vector),),
-        scale=_scale(shares),
-        without=without,
+        target = _uncentred(index, features, shares, without)
+    else:
+        vector = parts.stored(features[None], learnt)[0][0] * _spread(index, shares)
+        target = Target(
+            vector=f"%s::halfvec({index.dimensions})",
+            parameters=(HalfVector(vector),),
+            scale=_scale(shares),
+            without=without,
+        )
+    # On the catalogue's mean, as the calibration has it: what later photos teach moves no tier.
+    plain = parts.stored(features[None], arrays.transforms(index.pk))[0][0]
+    return dataclasses.replace(
+        target,
+        compared=f"%s::halfvec({index.dimensions})",
+        compared_parameters=(HalfVector(plain),),
         photos=(features,),
     )
 
@@ -230,8 +274,8 @@ def _uncentred(index: SearchIndex, features: Vector, shares: Sequence[float], wi
 
     They aren't centred, and the rows are. With q a part of them and c a row's picture, `q . c = q . m + n (q . part)`,
     n the length of the centred part: so the uncentred cosine can be had exactly, and the nearest few hundred are put
-    into its order. The same holds for Pearson's correlation, which is
-    a cosine of features less their own mean. A Euclidean distance doesn't change with the mean: it needs none of this.
+    into its order. The same holds for Pearson's correlation, which is a cosine of features less their own mean. A
+    Euclidean distance doesn't change with the mean: it needs none of this.
     """
     transforms = arrays.transforms(index.pk)
     pieces = parts.split(features[None], [len(transform.mean) for transform in transforms])

@@ -14,10 +14,11 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from visual_search import catalog, conf
 from visual_search.insight import events
-from visual_search.retrieval import answers
+from visual_search.retrieval import answers, tiers
 from visual_search.retrieval.query import Query
 
 logger = logging.getLogger("visual_search.pages")
@@ -27,13 +28,17 @@ register = template.Library()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What a list shows of a product: the catalog's words, and the picture that matched, or the thumbnail."""
+    """What a list shows of a product: the catalog's words, and the picture that matched, or the thumbnail.
+
+    `nearness` says in words how near it is to what was asked for, where that is worth a word.
+    """
 
     title: str
     url: str
     price: Decimal | str | None
     brand: str
     picture: str
+    nearness: str = ""
 
 
 @register.simple_tag(takes_context=True)
@@ -64,7 +69,15 @@ def visual_search_card(product: Any) -> Card:
         price=catalog.said(shop.price, product, otherwise=None),
         brand=catalog.said(shop.brand, product, otherwise=""),
         picture=(matched and matched.url) or catalog.said(shop.thumbnail, product, otherwise=""),
+        nearness=_nearness(getattr(product, "tier", None)),
     )
+
+
+def _nearness(tier: tiers.Tier | None) -> str:
+    # Most of a page is in the same spirit: said of each card, it would say nothing.
+    if tier == tiers.Tier.EXACT:
+        return _("The same, or nearly so")
+    return _("Very similar") if tier == tiers.Tier.VERY_SIMILAR else ""
 
 
 @register.simple_tag

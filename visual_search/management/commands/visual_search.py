@@ -1,4 +1,4 @@
-"""`manage.py visual_search sync | status | activate | index | sweep | reconcile | prune`."""
+"""`manage.py visual_search sync | status | activate | index | evaluate | sweep | reconcile | recall | prune`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from visual_search import conf
 from visual_search.exceptions import VisualSearchError
 from visual_search.indexing import changes, hnsw, lifecycle, progress, reconciler, sweeper
 from visual_search.insight import events
-from visual_search.management import filling, indexes
+from visual_search.management import evaluating, filling, indexes
 from visual_search.models import SearchIndex
 from visual_search.retrieval import canary
 
@@ -28,6 +28,9 @@ class Command(BaseCommand):
         activate.add_argument("index", type=int, help="Number of the index, as `status` shows it.")
         activate.add_argument("--force", action="store_true", help="Even where it does not pass the gate.")
         indexes.add_arguments(commands.add_parser("index", help="Create, fill, build, evaluate, switch an index."))
+        evaluating.add_arguments(
+            commands.add_parser("evaluate", help="Measure how well is found what should be, on the shop's own data.")
+        )
         commands.add_parser("sweep", help="Wake a worker where work waits (every minute, from cron or Celery's beat).")
         reconcile = commands.add_parser("reconcile", help="Queue products that changed without a signal (every night).")
         reconcile.add_argument("--deep", action="store_true", help="Read and compare the bytes of every file.")
@@ -82,6 +85,9 @@ class Command(BaseCommand):
 
     def index(self, **options: Any) -> None:
         indexes.handle(self, **options)
+
+    def evaluate(self, **options: Any) -> None:
+        evaluating.handle(self, **options)
 
     def sweep(self, **options: Any) -> None:
         found = sweeper.sweep()

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from django.conf import settings as django_settings
+
+from tests import factories
+from visual_search import catalog, exceptions
+from visual_search.indexing import calibration, embedding, lifecycle, logistic
+
+pytestmark = pytest.mark.django_db
+
+ONE_PICTURE = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
+
+
+def shop(count: int, monkeypatch: Any) -> Any:
+    """Return a live index of `count` products, each with two pictures where the shop has as many."""
+    monkeypatch.setattr(lifecycle, "CALIBRATION_SECONDS", 0.0)
+    for number in range(count):
+        colour, shape = f"#{(number + 1) * 2_654_435_761 % 2**24:06x}", ("circle", "square", "bar")[number % 3]
+        pictures = [factories.picture(colour, shape, size=size) for size in (96, 120)]
+        factories.product(pictures=pictures[:1] if ONE_PICTURE else pictures)
+    return factories.embed()
+
+
+def test_calibrate__from_the_shops_own_pictures(monkeypatch: Any) -> None:
+    index = shop(24, monkeypatch)
+
+    found = calibration.calibrate(index)
+
+    siblings = 0 if ONE_PICTURE else 24
+    pictures = 24 + siblings
+    assert (found["similar"]["same"], found["similar"]["different"]) == (
+        siblings,
+        pictures * (pictures - 1) // 2 - siblings,
+    )
+    assert (found["photo"]["same"], found["photo"]["different"]) == (24, 24 * 25)
+    assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.4}
+    index.refresh_from_db()
+    assert index.calibration == found
+    for kind in ("similar", "photo"):
+        curve = logistic.Curve(found[kind]["intercept"], tuple(found[kind]["weights"]))
+        assert curve.probability([0.95]) > 0.7 > 0.2 > curve.probability([0.0])
+
+
+def test_calibrate__the_same_each_time(monkeypatch: Any) -> None:
+    index = shop(20, monkeypatch)
+
+    first, second = (calibration.calibrate(index) for _ in range(2))
+
+    assert {**first, "measured_at": ""} == {**second, "measured_at": ""}
+
+
+def test_calibrate__a_small_shop_has_the_prior(monkeypatch: Any) -> None:
+    index = shop(1, monkeypatch)
+    index.embeddings.filter(position=1).delete()
+
+    found = calibration.calibrate(index)
+
+    prior = logistic.fit(np.zeros((0, 1)), np.zeros((0, 1)))
+    assert found["similar"] == found["photo"]
+    assert found["similar"] == {
+        "intercept": prior.intercept,
+        "weights": list(prior.weights),
+        "same": 0,
+        "different": 0,
+    }
+
+
+def test_calibrate__of_an_empty_shop() -> None:
+    index = factories.embed()
+
+    assert index is not None
+    assert calibration.calibrate(index)["similar"]["same"] == 0
+
+
+def test_calibrate__without_time_for_photos_takes_the_curve_of_similar(monkeypatch: Any) -> None:
+    index = shop(20, monkeypatch)
+
+    found = calibration.calibrate(index, seconds=0)
+
+    assert found["photo"]["same"] == 0
+    assert found["photo"]["weights"] == found["similar"]["weights"]
+
+
+def test_calibrate__an_encoder_that_fails_is_logged(monkeypatch: Any, caplog: Any) -> None:
+    index = shop(20, monkeypatch)
+
+    def fails(index: Any) -> Any:
+        raise exceptions.EncoderError("gone")
+
+    monkeypatch.setattr(embedding, "encoder_of", fails)
+    found = calibration.calibrate(index)
+
+    assert found["photo"]["same"] == 0
+    assert "calibrated without simulated photos" in caplog.text
+
+
+def test_complete__an_index_is_calibrated_before_it_is_live() -> None:
+    for number in range(3):
+        factories.product(pictures=[factories.picture(factories.COLOURS[number])])
+    index = factories.embed()
+
+    assert index is not None
+    assert index.calibration is not None
+    assert set(index.calibration) == {"similar", "photo", "thresholds", "measured_at"}
+    assert catalog.product_model()._default_manager.count() == 3

@@ -99,7 +99,7 @@ def test_similar__takes_a_constant_number_of_queries(client: APIClient, shop: Si
         taken.append(len(queries))
 
     # The first one also asks Postgres for an estimate, which is kept.
-    assert taken[1:] == [7, 7]
+    assert taken[1:] == [6, 6]
 
 
 @pytest.mark.parametrize(

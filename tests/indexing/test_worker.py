@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from django.db import connection
 
 from tests import factories
-from visual_search import catalog, exceptions, models
+from visual_search import catalog, conf, exceptions, models
 from visual_search.encoders import registry
 from visual_search.indexing import changes, lifecycle, worker
 
@@ -43,7 +43,7 @@ def test_worker__stores_centred_unit_vectors_and_their_lengths() -> None:
     factories.embed()
 
     stored = {row.product_id: row for row in models.ProductEmbedding.objects.defer(None)}
-    encoder = registry.load("tiny")
+    encoder = registry.load("tiny", **conf.machine())
     from visual_search.images import decode
 
     raw = encoder.encode([decode.decode(data, min_size=encoder.input_size) for data in pictures.values()])
@@ -111,7 +111,7 @@ def test_worker__unchanged_bytes_are_not_encoded_again(monkeypatch: pytest.Monke
     factories.embed()
     before = models.ProductEmbedding.objects.get(product=product).updated_at
     encoded: list[int] = []
-    encoder = registry.load("tiny")
+    encoder = registry.load("tiny", **conf.machine())
     real = encoder.encode
     monkeypatch.setattr(encoder, "encode", lambda images: encoded.append(len(images)) or real(images))
 
@@ -145,7 +145,7 @@ def test_worker__a_deleted_product_takes_its_rows_along() -> None:
 def test_worker__a_save_while_it_embeds_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     product = factories.product()
     factories.embed()
-    encoder = registry.load("tiny")
+    encoder = registry.load("tiny", **conf.machine())
     real, saved = encoder.encode, []
 
     def encode(images: Any) -> Any:
@@ -243,7 +243,7 @@ def test_worker__a_stop_in_a_batch_gives_the_lease_back(monkeypatch: pytest.Monk
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry.load("tiny"), "encode", stop)
+        patch.setattr(registry.load("tiny", **conf.machine()), "encode", stop)
         with pytest.raises(SystemExit):
             worker.step()
 

@@ -30,9 +30,9 @@ class Target:
 
     What the distance gives is multiplied by `scale`.
 
-    Both are SQL over the columns of an embedding; `compared` is SQL for the vector that a row's parts are compared with,
-    all parts at the same weight, where that is one thing. `without` are keys of products that are never results, and
-    `photos` the raw features of the photos that are asked with.
+    Both are SQL over the columns of an embedding; `compared` is SQL for the vector that a row's parts are compared
+    with, all parts at the same weight, where that is one thing. `without` are keys of products that are never results,
+    and `photos` the raw features of the photos that are asked with.
     """
 
     vector: str

@@ -8,8 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, models
 from django.test import override_settings
+from django.test.utils import isolate_apps
 
 from tests.processes import ROOT
 from visual_search import catalog, checks
@@ -41,6 +42,7 @@ def test_checks__pass_for_the_example_shop() -> None:
         checks.check_keys,
         checks.check_values,
         checks.check_product_model,
+        checks.check_product_key,
         checks.check_catalog,
         checks.check_encoders,
         checks.check_engine,
@@ -210,6 +212,33 @@ def test_e008__a_database_that_is_no_postgres(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(connection, "vendor", "sqlite")
 
     assert [problem[0] for problem in found(checks.check_engine)] == ["visual_search.E008"]
+
+
+class HashedKey(models.BigAutoField):
+    """A number in SQL, and a word in Python."""
+
+    def from_db_value(self, value: int, expression: object, connection: object) -> str:
+        return f"p{value:x}"
+
+
+@isolate_apps("tests")
+def test_e009__a_primary_key_that_is_not_the_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Parent(models.Model):
+        id = HashedKey(primary_key=True)
+
+        class Meta:
+            app_label = "tests"
+
+    class Child(Parent):
+        class Meta:
+            app_label = "tests"
+
+    for model in (Parent, Child):
+        monkeypatch.setattr(catalog, "product_model", lambda model=model: model)
+        (problem,) = checks.check_product_key()
+        assert problem.id == "visual_search.E009"
+        assert problem.msg == f"The primary key of tests.{model.__name__} is a HashedKey, which has a from_db_value()."
+        assert str(problem.hint).startswith("Searches read keys as the database has them, and would find nothing.")
 
 
 @pytest.mark.django_db

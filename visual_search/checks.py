@@ -16,7 +16,7 @@ from visual_search import catalog, conf
 from visual_search.asking import throttles
 from visual_search.encoders import registry
 from visual_search.exceptions import ConfigurationError, VisualSearchError
-from visual_search.indexing import texts
+from visual_search.indexing import hnsw, texts
 from visual_search.models import SearchIndex
 from visual_search.retrieval import canary, query
 
@@ -49,7 +49,15 @@ _MOST = {
 
 def register() -> None:
     """Register every check with Django."""
-    for check in (check_keys, check_values, check_product_model, check_catalog, check_encoders, check_engine):
+    for check in (
+        check_keys,
+        check_values,
+        check_product_model,
+        check_product_key,
+        check_catalog,
+        check_encoders,
+        check_engine,
+    ):
         checks.register(check, checks.Tags.compatibility)
     for check in (check_extension, check_recall, check_text_config):
         checks.register(check, checks.Tags.database)
@@ -122,6 +130,25 @@ def check_product_model(**kwargs: Any) -> list[checks.CheckMessage]:
         found = f"PRODUCT_MODEL is {label!r}, which is no installed model." if label else "PRODUCT_MODEL is not set."
         return [_problem(found, hint, "E003")]
     return []
+
+
+def check_product_key(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E009: the product's primary key is another thing in Python than in SQL, where searches compare it."""
+    try:
+        model = catalog.product_model()
+    except ConfigurationError:
+        return []  # E003 says so
+    field: Any = model._meta.pk
+    while field.remote_field:  # the parent's key, where a product has a table of its own beside it
+        field = field.target_field
+    if not hasattr(field, "from_db_value"):
+        return []
+    message = f"The primary key of {model._meta.label} is a {type(field).__name__}, which has a from_db_value()."
+    hint = (
+        "Searches read keys as the database has them, and would find nothing. Use a field without one (AutoField, "
+        "UUIDField, CharField) as the key, and what customers see, as a hashed id, in another field or a property."
+    )
+    return [_problem(message, hint, "E009")]
 
 
 def check_catalog(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -232,7 +259,7 @@ def check_text_config(databases: Sequence[str] | None = None, **kwargs: Any) -> 
 
 
 def check_recall(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """W011: the recall canary found that HNSW misses too much of what is nearest."""
+    """W011, W013: HNSW misses too much of what is nearest, as the recall canary found; or there is no HNSW index."""
     alias = conf.settings.DATABASE
     if not databases or alias not in databases or check_engine():
         return []
@@ -240,11 +267,18 @@ def check_recall(databases: Sequence[str] | None = None, **kwargs: Any) -> list[
         live = SearchIndex.objects.using(alias).live()
     except DatabaseError:
         return []  # before the first migrate
-    if live is None or live.recall is None:
+    if live is None:
         return []
-    found = min(live.recall["unfiltered"], live.recall["filtered"])
+    if not hnsw.valid(live.pk):
+        message = f"{hnsw.name(live.pk)} is missing or INVALID: searches of {live} compare every vector."
+        return [_warning(message, f"Run `manage.py visual_search index reindex {live.pk}`.", "W013")]
+    found = 1.0 if live.recall is None else min(live.recall["unfiltered"], live.recall["filtered"])
     if found >= canary.LEAST_RECALL:
         return []
     hint = f"Run `manage.py visual_search index reindex {live.pk}`, or raise EF_SEARCH; then `recall` measures again."
     message = f"HNSW found {found:.1%} of what is nearest in index {live}; {canary.LEAST_RECALL:.0%} are wanted."
-    return [checks.Warning(message, hint=hint, obj="settings.VISUAL_SEARCH", id="visual_search.W011")]
+    return [_warning(message, hint, "W011")]
+
+
+def _warning(message: str, hint: str, number: str) -> checks.CheckMessage:
+    return checks.Warning(message, hint=hint, obj="settings.VISUAL_SEARCH", id=f"visual_search.{number}")

@@ -223,13 +223,13 @@ class HashedKey(models.BigAutoField):
 
 @isolate_apps("tests")
 def test_e009__a_primary_key_that_is_not_the_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Parent(models.Model):
+    class Parent(models.Model):  # noqa: DJ008
         id = HashedKey(primary_key=True)
 
         class Meta:
             app_label = "tests"
 
-    class Child(Parent):
+    class Child(Parent):  # noqa: DJ008
         class Meta:
             app_label = "tests"
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEPENDENCIES := pyproject.toml constraints.txt
 
-.PHONY: help demo test test-uuid faults lint format browser bench constraints clean
+.PHONY: help demo test test-uuid faults visibility lint format browser bench constraints clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: $(VENV)/.test ## Run every test that can run on this machine
 
 faults: $(VENV)/.test ## Kill, freeze and starve all that indexing stands on, and count what it survives (some 20 minutes)
 	FAULTS=1 $(BIN)/python -m pytest tests/faults
+
+visibility: $(VENV)/.test ## Search 100,000 times while products are hidden, deleted and priced, and count what must not be seen (10-15 minutes)
+	VISIBILITY=100000 $(BIN)/python -m pytest tests/visibility
 
 lint: $(VENV)/.lint ## Check style, types, templates and migrations
 	$(BIN)/ruff format --check .

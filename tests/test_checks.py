@@ -8,11 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, models
 from django.test import override_settings
+from django.test.utils import isolate_apps
 
 from tests.processes import ROOT
 from visual_search import catalog, checks
+from visual_search.checks import database
 from visual_search.encoders import sentences
 
 SHOP = {"PRODUCT_MODEL": "catalogue.Product", "CATALOG": "example_shop.catalogue.visual_search.ShopCatalog"}
@@ -42,9 +44,10 @@ def test_checks__pass_for_the_example_shop() -> None:
         checks.check_keys,
         checks.check_values,
         checks.check_product_model,
+        checks.check_product_key,
         checks.check_catalog,
         checks.check_encoders,
-        checks.check_engine,
+        database.check_engine,
     ):
         assert found(check) == []
 
@@ -209,7 +212,7 @@ def test_e007__encoders_that_are_none(encoders: Any) -> None:
 
 
 def test_e008__no_such_database() -> None:
-    assert found(checks.check_engine, DATABASE="vectors") == [
+    assert found(database.check_engine, DATABASE="vectors") == [
         ("visual_search.E008", "DATABASE is 'vectors'.", "DATABASES has 'default'.")
     ]
 
@@ -217,20 +220,47 @@ def test_e008__no_such_database() -> None:
 def test_e008__a_database_that_is_no_postgres(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "vendor", "sqlite")
 
-    assert [problem[0] for problem in found(checks.check_engine)] == ["visual_search.E008"]
+    assert [problem[0] for problem in found(database.check_engine)] == ["visual_search.E008"]
+
+
+class HashedKey(models.BigAutoField):
+    """A number in SQL, and a word in Python."""
+
+    def from_db_value(self, value: int, expression: object, connection: object) -> str:
+        return f"p{value:x}"
+
+
+@isolate_apps("tests")
+def test_e009__a_primary_key_that_is_not_the_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Parent(models.Model):  # noqa: DJ008
+        id = HashedKey(primary_key=True)
+
+        class Meta:
+            app_label = "tests"
+
+    class Child(Parent):  # noqa: DJ008
+        class Meta:
+            app_label = "tests"
+
+    for model in (Parent, Child):
+        monkeypatch.setattr(catalog, "product_model", lambda model=model: model)
+        (problem,) = checks.check_product_key()
+        assert problem.id == "visual_search.E009"
+        assert problem.msg == f"The primary key of tests.{model.__name__} is a HashedKey, which has a from_db_value()."
+        assert str(problem.hint).startswith("Searches read keys as the database has them, and would find nothing.")
 
 
 @pytest.mark.django_db
 def test_e010__pgvector_is_new_enough() -> None:
-    assert checks.check_extension(databases=["default"]) == []
-    assert checks.check_extension(databases=None) == []
+    assert database.check_extension(databases=["default"]) == []
+    assert database.check_extension(databases=None) == []
 
 
 @pytest.mark.django_db
 def test_e010__pgvector_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "LEAST_PGVECTOR", (99, 0, 0))
 
-    problem = checks.check_extension(databases=["default"])[0]
+    problem = database.check_extension(databases=["default"])[0]
 
     assert problem.id == "visual_search.E010"
     assert "ALTER EXTENSION vector UPDATE" in str(problem.hint)
@@ -263,7 +293,7 @@ def empty(django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
 
 def test_e010__pgvector_is_missing_altogether(empty: str) -> None:
     with override_settings(VISUAL_SEARCH={**SHOP, "DATABASE": empty}):
-        problems = checks.check_extension(databases=[empty])
+        problems = database.check_extension(databases=[empty])
 
     assert [(problem.id, problem.msg) for problem in problems] == [
         ("visual_search.E010", "Database 'empty' has no pgvector.")
@@ -276,21 +306,21 @@ def test_e010__pgvector_is_there_to_be_created_by_migrate(empty: str) -> None:
         cursor.execute("DROP SCHEMA shadow CASCADE")
 
     with override_settings(VISUAL_SEARCH={**SHOP, "DATABASE": empty}):
-        assert checks.check_extension(databases=[empty]) == []
+        assert database.check_extension(databases=[empty]) == []
         # Nor has it any of our tables.
-        assert checks.check_recall(databases=[empty]) == []
+        assert database.check_recall(databases=[empty]) == []
 
 
 @pytest.mark.django_db
 def test_e012__no_such_text_search_configuration() -> None:
     def problems(name: str) -> list[tuple[str | None, str]]:
         with override_settings(VISUAL_SEARCH={**SHOP, "TEXT_CONFIG": name}):
-            return [(each.id, str(each.hint)) for each in checks.check_text_config(databases=["default"])]
+            return [(each.id, str(each.hint)) for each in database.check_text_config(databases=["default"])]
 
     assert [problems(name) for name in ("auto", "simple", "german", "pg_catalog.german")] == [[], [], [], []]
     assert problems("germn")[0][0] == "visual_search.E012"
     assert "Did you mean 'german'?" in problems("germn")[0][1]
-    assert checks.check_text_config(databases=None) == []
+    assert database.check_text_config(databases=None) == []
 
 
 def test_e013__no_such_sentence_encoder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,16 @@ class Sellers(Grouped):
     group = catalog.Catalog.group  # type: ignore[assignment]
 
 
+class Failing(Grouped):
+    """Knows neither the article nor the seller of products that cost 7."""
+
+    def group(self, product: Any) -> Any:
+        return None if product.price != 7 else 1 / 0
+
+    def seller(self, product: Any) -> Any:
+        return product.name[0] if product.price != 7 else 1 / 0
+
+
 _shop = catalog.current()
 
 
@@ -121,6 +131,22 @@ def test_group__only_the_nearest_variant_is_shown(shelf: dict[str, Any]) -> None
 
     assert len(found) == len(everything) == 2
     assert {name.split()[1] for name in found} == {"circle", "bar"}
+
+
+def test_group_and_seller__failing_for_one_product_cost_nobody_the_page(
+    shelf: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf["crimson bar"].price = 7
+    shelf["crimson bar"].save()
+    query = Query(product=shelf["crimson circle"].pk, per_seller=1)
+    with using("Failing"):
+        found = names(query)
+
+    # Like one without a seller, it takes nobody's place.
+    assert set(found) >= {"crimson bar"}
+    assert sorted(name[0] for name in found) == ["c", "r", "s"]
+    for hook in ("group", "seller"):
+        assert f"The catalog's {hook}() failed for product {shelf['crimson bar'].pk}" in caplog.text
 
 
 def test_per_seller__caps_and_still_fills_the_page(shelf: dict[str, Any]) -> None:

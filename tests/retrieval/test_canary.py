@@ -4,10 +4,13 @@ import logging
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.db import connection
 
+import visual_search
 from tests import factories
 from visual_search import checks, exceptions, models
+from visual_search.indexing import lifecycle
 from visual_search.retrieval import canary
 
 pytestmark = pytest.mark.django_db
@@ -77,11 +80,52 @@ def test_reindex__builds_anew_without_losing_the_name(capsys: pytest.CaptureFixt
     hnsw.drop(index.pk)
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("how", ["dropped", "invalid"])
+def test_reindex__mends_a_live_index_that_lost_its_hnsw_index(how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from visual_search.indexing import hnsw
+
+    product, other = factories.product(), factories.product()
+    index: Any = factories.embed()
+    assert checks.check_recall(databases=["default"]) == []
+    if how == "dropped":
+        hnsw.drop(index.pk)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", [hnsw.name(index.pk)]
+            )
+
+    # It answers all the same.
+    assert visual_search.similar_to(product) == [other]
+    (warning,) = checks.check_recall(databases=["default"])
+    assert (warning.id, warning.hint) == (
+        "visual_search.W013",
+        f"Run `manage.py visual_search index reindex {index.pk}`.",
+    )
+    call_command("visual_search", "status", no_color=True)
+    assert "    The HNSW index is missing or INVALID" in capsys.readouterr().out
+
+    call_command("visual_search", "index", "reindex", str(index.pk))
+
+    assert hnsw.valid(index.pk)
+    assert checks.check_recall(databases=["default"]) == []
+    hnsw.drop(index.pk)
+
+
+def test_reindex__of_an_index_that_is_building() -> None:
+    index = lifecycle.create(["tiny"])
+
+    with pytest.raises(CommandError, match=f"`index build {index.pk}` makes it"):
+        call_command("visual_search", "index", "reindex", str(index.pk))
+
+
 def test_health__advises_where_it_is_needed() -> None:
     from visual_search.indexing import hnsw
 
-    assert hnsw.Health(size=10, memory=20, dead=0.1).advice == ()
-    memory, dead = hnsw.Health(size=3 << 20, memory=1 << 20, dead=0.5).advice
+    assert hnsw.Health(valid=True, size=10, memory=20, dead=0.1).advice == ()
+    invalid, memory, dead = hnsw.Health(valid=False, size=3 << 20, memory=1 << 20, dead=0.5).advice
+    assert "missing or INVALID" in invalid
     assert "3 MB and shared_buffers 1 MB" in memory
     assert "50% of the rows are dead" in dead
     assert models.SearchIndex.objects.count() == 0

@@ -39,8 +39,9 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Bytes of the HNSW index, bytes of `shared_buffers`, and the share of the table's rows that are dead."""
+    """Whether the HNSW index can be used, its bytes, those of `shared_buffers`, the share of dead rows in the table."""
 
+    valid: bool
     size: int
     memory: int
     dead: float
@@ -49,6 +50,11 @@ class Health:
     def advice(self) -> tuple[str, ...]:
         """Return what should be done, if anything."""
         found = []
+        if not self.valid:
+            found.append(
+                "The HNSW index is missing or INVALID: searches among many products compare every vector. "
+                "`manage.py visual_search index reindex` builds it."
+            )
         if self.size > self.memory:
             found.append(
                 f"The index has {self.size >> 20} MB and shared_buffers {self.memory >> 20} MB: a search reads from "
@@ -154,7 +160,7 @@ def health(index: int) -> Health:
             [name(index), ProductEmbedding._meta.db_table],
         )
         size, memory, dead, alive = cursor.fetchone()
-    return Health(size=size, memory=memory, dead=dead / (dead + alive) if dead else 0.0)
+    return Health(valid=valid(index), size=size, memory=memory, dead=dead / (dead + alive) if dead else 0.0)
 
 
 def drop(index: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from visual_search import conf
-from visual_search.indexing import calibration, gate, hnsw, lifecycle, progress
+from visual_search.indexing import builder, calibration, gate, hnsw, lifecycle, progress
 from visual_search.management import filling
 from visual_search.models import SearchIndex
 
@@ -119,10 +119,13 @@ def _resume(command: Any, index: SearchIndex, **options: Any) -> None:
 
 
 def _reindex(command: Any, index: SearchIndex, **options: Any) -> None:
-    if not hnsw.valid(index.pk):
-        raise CommandError(f"Index {index} has no valid HNSW index yet: `index build {index.pk}` makes it.")
     before = hnsw.health(index.pk)
-    hnsw.rebuild(index.pk)
+    if before.valid:
+        hnsw.rebuild(index.pk)
+    elif index.state not in (SearchIndex.State.READY, SearchIndex.State.LIVE, SearchIndex.State.PREVIOUS):
+        raise CommandError(f"Index {index} has no valid HNSW index yet: `index build {index.pk}` makes it.")
+    elif not builder.build(index, float("inf")):
+        raise CommandError(f"The HNSW index of {index} could not be built; the log says why.")
     after = hnsw.health(index.pk)
     command.stdout.write(f"The HNSW index of {index} is new: {before.size >> 10} kB before, {after.size >> 10} kB now.")
 

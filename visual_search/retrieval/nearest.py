@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,12 +61,14 @@ class Attempt:
 class Plan:
     """How a page was found: about how many pictures pass the filter, and what was tried.
 
-    `explained` is Postgres's plan of the last attempt, as EXPLAIN (ANALYZE, FORMAT JSON) gives it, where asked for.
+    Where asked for, `explained` is Postgres's plan of the last attempt, as EXPLAIN (ANALYZE, FORMAT JSON) gives it, and
+    `scanned` how many rows of pictures it read for that, those that the filter then refused among them.
     """
 
     candidates: int
     attempts: tuple[Attempt, ...]
     explained: Any = None
+    scanned: int | None = None
 
 
 def products(
@@ -98,7 +100,8 @@ def products(
         sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
         found = statement.run(index, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters, settings=settings_for(width))
         explained = json.loads(found[0][0]) if isinstance(found[0][0], str | bytes) else found[0][0]
-    return matches, Plan(candidates=candidates, attempts=tuple(attempts), explained=explained)
+    scanned = None if explained is None else _scanned(explained[0]["Plan"])
+    return matches, Plan(candidates=candidates, attempts=tuple(attempts), explained=explained, scanned=scanned)
 
 
 def ask(
@@ -123,6 +126,15 @@ def ask(
     ]
     milliseconds = (time.perf_counter() - started) * 1000
     return matches, Attempt(exact=exact, width=width, pictures=rows[0][3] if rows else 0, milliseconds=milliseconds)
+
+
+def _scanned(node: Mapping[str, Any]) -> int:
+    """Return how many rows of pictures the scans at and below `node` of Postgres's plan read."""
+    rows = sum(_scanned(child) for child in node.get("Plans", ()))
+    if (node.get("Relation Name"), node.get("Alias")) == (ProductEmbedding._meta.db_table, "embedding"):
+        # Both figures are the average of the node's loops.
+        rows += round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
+    return rows
 
 
 def _ways(candidates: int, limit: int, *, reranked: bool) -> Iterator[tuple[bool, int]]:

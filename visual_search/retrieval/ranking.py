@@ -21,7 +21,7 @@ def collapse(products: Sequence[Any], shop: catalog.Catalog) -> list[Any]:
     seen: set[Any] = set()
     kept = []
     for product in products:
-        group = shop.group(product)
+        group = catalog.said(shop.group, product, otherwise=None)
         if group is None or group not in seen:
             kept.append(product)
             seen.add(group)
@@ -33,7 +33,7 @@ def cap(products: Sequence[Any], shop: catalog.Catalog, most: int) -> list[Any]:
     counts: Counter[Any] = Counter()
     kept = []
     for product in products:
-        seller = shop.seller(product)
+        seller = catalog.said(shop.seller, product, otherwise=None)
         counts[seller] += 1
         if seller is None or counts[seller] <= most:
             kept.append(product)

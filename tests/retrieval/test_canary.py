@@ -9,7 +9,8 @@ from django.db import connection
 
 import visual_search
 from tests import factories
-from visual_search import checks, exceptions, models
+from visual_search import exceptions, models
+from visual_search.checks import database
 from visual_search.indexing import lifecycle
 from visual_search.retrieval import canary
 
@@ -29,7 +30,7 @@ def test_measure__stores_its_figures(index: Any) -> None:
     index.refresh_from_db()
     assert (found.unfiltered, found.filtered, found.samples) == (1.0, 1.0, 8)
     assert index.recall["measured_at"] == found.measured_at
-    assert checks.check_recall(databases=["default"]) == []
+    assert database.check_recall(databases=["default"]) == []
 
 
 def test_measure__complains_where_recall_is_low(
@@ -51,7 +52,7 @@ def test_measure__complains_where_recall_is_low(
     assert heard == [found]
     assert found.least == 0.25
     assert "fell to 25.0 %" in caplog.text
-    (warning,) = checks.check_recall(databases=["default"])
+    (warning,) = database.check_recall(databases=["default"])
     assert (warning.id, f"index reindex {index.pk}" in str(warning.hint)) == ("visual_search.W011", True)
 
 
@@ -87,7 +88,7 @@ def test_reindex__mends_a_live_index_that_lost_its_hnsw_index(how: str, capsys: 
 
     product, other = factories.product(), factories.product()
     index: Any = factories.embed()
-    assert checks.check_recall(databases=["default"]) == []
+    assert database.check_recall(databases=["default"]) == []
     if how == "dropped":
         hnsw.drop(index.pk)
     else:
@@ -98,7 +99,7 @@ def test_reindex__mends_a_live_index_that_lost_its_hnsw_index(how: str, capsys: 
 
     # It answers all the same.
     assert visual_search.similar_to(product) == [other]
-    (warning,) = checks.check_recall(databases=["default"])
+    (warning,) = database.check_recall(databases=["default"])
     assert (warning.id, warning.hint) == (
         "visual_search.W013",
         f"Run `manage.py visual_search index reindex {index.pk}`.",
@@ -109,7 +110,7 @@ def test_reindex__mends_a_live_index_that_lost_its_hnsw_index(how: str, capsys: 
     call_command("visual_search", "index", "reindex", str(index.pk))
 
     assert hnsw.valid(index.pk)
-    assert checks.check_recall(databases=["default"]) == []
+    assert database.check_recall(databases=["default"]) == []
     hnsw.drop(index.pk)
 
 

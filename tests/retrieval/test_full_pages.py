@@ -155,4 +155,5 @@ def test_page__is_full_wherever_there_is_enough(
     holds()
 
     assert (scans(index) > before) == (way != "exact")
-    assert fallen_short > 0
+    # Four pictures a result are enough for a page of products that have three at most: sorted, none is ever short.
+    assert fallen_short > 0 or way == "exact"

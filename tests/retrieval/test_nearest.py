@@ -174,7 +174,7 @@ def test_statement__a_generic_plan_uses_the_hnsw_index_alike(
     key, vector = next(iter(vectors.items()))
     query = Query(product=key)
     target, gate = targets.of(index, query), gates.of(query)
-    values = [key, [key], key]
+    values = [key, [key], key, *target.compared_parameters]
     if asked == "with a photo":
         target = targets.Target(vector=f"%s::halfvec({DIMENSIONS})", parameters=(HalfVector(vector),))
         values = [HalfVector(vector).to_text(), [], HalfVector(vector).to_text()]
@@ -194,7 +194,7 @@ def test_statement__a_generic_plan_uses_the_hnsw_index_alike(
     assert (generic, custom) == (3, 0)
     assert hnsw_scans(index) - before == (0 if exact else 3)
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN EXECUTE {name}(%s, %s, %s)", values)
+        cursor.execute(f"EXPLAIN EXECUTE {name}({', '.join(['%s'] * len(values))})", values)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "$2" in plan  # generic: the values are not in it
     assert (hnsw.name(index.pk) in plan) is not exact

@@ -293,6 +293,26 @@ def test_regions__go_with_their_photo(window: Any, shop: SimpleNamespace, scene:
     assert searched(page, page.get_by_role("button", name="Find it").click) == ""
 
 
+def test_regions__stay_picked_when_the_knob_moves(
+    window: Any, shop: SimpleNamespace, scene: Path, settings: Any
+) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
+    models.SearchIndex.objects.all().delete()
+    factories.embed()
+    page = window("/visual-search/photo/")
+    page.set_input_files("#vs-photo", scene)
+    searched(page, page.get_by_role("button", name="Find it").click)
+    picked = searched(page, page.locator(".vs-region").first.click)
+    page.locator("#vs-colour").focus()
+
+    assert searched(page, lambda: page.keyboard.press("End")) == picked != ""
+
+    assert page.locator(".vs-region").first.get_attribute("aria-pressed") == "true"
+    assert page.evaluate("document.activeElement.id") == "vs-colour"
+    assert searched(page, page.get_by_role("button", name="Find it").click) == ""
+    assert page.problems == []
+
+
 def test_regions__stay_as_they_were_when_the_shop_does_not_answer(
     window: Any, shop: SimpleNamespace, scene: Path
 ) -> None:

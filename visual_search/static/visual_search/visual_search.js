@@ -54,10 +54,8 @@ function send(form, name, photo, region) {
 function stageOf(stage) {
   const frame = stage.querySelector(".vs-frame");
   const image = stage.querySelector(".vs-photo");
-  const found = stage.querySelector("[data-visual-search-found]");
-  const say = (text) => {
-    if (found) found.textContent = text ?? "";
-  };
+  const found = stage.querySelector("[data-visual-search-found]") ?? {};
+  const say = (text) => (found.textContent = text ?? "");
   let address = "";
   let pick = () => {};
 
@@ -114,8 +112,7 @@ function stageOf(stage) {
   return { show, hide, picked };
 }
 
-const place = document.querySelector("[data-visual-search-stage]");
-const stage = place && stageOf(place);
+const stage = [...document.querySelectorAll("[data-visual-search-stage]")].map(stageOf)[0];
 
 function enhance(form) {
   const input = form.querySelector("input[type=file]");

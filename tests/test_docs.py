@@ -33,7 +33,10 @@ SETTINGS = re.compile(r"(?<=--write -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 ALL = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
-OF_REST_FRAMEWORK = {kind.default_code for kind in (rest_exceptions.UnsupportedMediaType, rest_exceptions.ParseError)}
+OF_REST_FRAMEWORK = {
+    kind.default_code
+    for kind in (rest_exceptions.UnsupportedMediaType, rest_exceptions.ParseError, rest_exceptions.NotAuthenticated)
+}
 """Codes that reach a client and that no line of ours spells out."""
 
 NAMED = {targets.KNOB}

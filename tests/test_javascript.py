@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests import factories
 from visual_search import models
@@ -119,7 +119,8 @@ def test_upload__sends_a_small_upright_picture_and_stays_on_the_page(
     with Image.open(tmp_path / "sent.jpg") as image:
         assert (image.format, image.size, image.getexif().get(274, 1)) == ("JPEG", (960, 1280), 1)
     assert page.evaluate("document.activeElement.id") == "vs-results"
-    assert page.locator("[data-visual-search-preview]").is_visible()
+    # Large, with its parts, in place of the preview.
+    assert page.locator(".vs-photo").is_visible()
     assert page.locator("[data-visual-search-status]").inner_text() == ""
     assert page.evaluate("history.length") <= 2
     assert page.problems == []
@@ -200,6 +201,132 @@ def test_upload__says_so_when_the_shop_does_not_answer(window: Any, shop: Simple
 
     page.get_by_text("That did not work. Please try again.").wait_for()
     assert page.get_by_role("button", name="Find it").is_enabled()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """Return a photo of two bright things on a dark ground, which the tests' encoder tells apart."""
+    image = Image.new("RGB", (400, 400), "#101010")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((6, 6, 94, 190), fill="#f0e0d0")
+    draw.rectangle((306, 206, 394, 394), fill="#d0e0f0")
+    image.save(tmp_path / "scene.png")
+    return tmp_path / "scene.png"
+
+
+def searched(page: Any, press: Any) -> str:
+    """Return the region that is sent when `press` is called, once its results are there."""
+    with page.expect_response(lambda response: response.request.method == "POST") as answered:
+        press()
+    page.wait_for_selector("form[aria-busy=false]")
+    body = answered.value.request.post_data_buffer
+    return body.split(b'name="region"\r\n\r\n')[1].split(b"\r\n")[0].decode() if b'name="region"' in body else ""
+
+
+def test_regions__can_be_picked_by_touch_and_given_up_again(window: Any, shop: SimpleNamespace, scene: Path) -> None:
+    page = window("/visual-search/photo/", viewport={"width": 390, "height": 844}, has_touch=True)
+    page.set_input_files("#vs-photo", scene)
+    assert searched(page, page.get_by_role("button", name="Find it").click) == ""
+    parts = page.locator(".vs-region")
+    whole = page.get_by_role("button", name="Whole photo")
+    assert parts.count() == 2
+    assert page.locator("[data-visual-search-preview]").is_hidden()
+    frame, part = page.locator(".vs-photo").bounding_box(), parts.first.bounding_box()
+    left, top, _, bottom = map(float, parts.first.get_attribute("value").split(","))
+    assert part["x"] == pytest.approx(frame["x"] + left * frame["width"], abs=1)
+    assert part["height"] == pytest.approx((bottom - top) * frame["height"], abs=1)
+
+    sent = searched(page, parts.first.tap)
+
+    assert sent == parts.first.get_attribute("value")
+    assert [each.get_attribute("aria-pressed") for each in (parts.first, whole)] == ["true", "false"]
+    assert page.locator("[data-visual-search-found]").inner_text() == "2 products found"
+    assert parts.count() == 2
+    assert page.locator(".vs-photo").bounding_box()["y"] == frame["y"]
+
+    assert searched(page, parts.first.tap) == ""
+    assert whole.get_attribute("aria-pressed") == "true"
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.problems == []
+
+
+def test_regions__leave_the_preview_where_there_are_none(
+    window: Any, shop: SimpleNamespace, scene: Path, settings: Any
+) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "PROPOSE_REGIONS": False}
+    page = window("/visual-search/photo/")
+    page.set_input_files("#vs-photo", scene)
+
+    searched(page, page.get_by_role("button", name="Find it").click)
+
+    assert page.locator("[data-visual-search-stage]").is_hidden()
+    assert page.locator("[data-visual-search-preview]").is_visible()
+
+
+def test_regions__can_be_picked_with_the_keyboard(window: Any, shop: SimpleNamespace, scene: Path) -> None:
+    page = window("/visual-search/photo/")
+    page.set_input_files("#vs-photo", scene)
+    searched(page, page.get_by_role("button", name="Find it").click)
+    second = page.get_by_role("button", name="Part 2 of your photo")
+
+    page.get_by_role("button", name="Part 1 of your photo").focus()
+    page.keyboard.press("Tab")
+    assert searched(page, lambda: page.keyboard.press("Enter")) == second.get_attribute("value")
+
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Part 2 of your photo"
+    assert second.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Tab")
+    assert searched(page, lambda: page.keyboard.press("Space")) == ""
+    assert page.problems == []
+
+
+def test_regions__go_with_their_photo(window: Any, shop: SimpleNamespace, scene: Path, big: Path) -> None:
+    page = window("/visual-search/photo/")
+    page.set_input_files("#vs-photo", scene)
+    searched(page, page.get_by_role("button", name="Find it").click)
+    searched(page, page.locator(".vs-region").first.click)
+
+    page.set_input_files("#vs-photo", big)
+
+    assert page.locator("[data-visual-search-stage]").is_hidden()
+    page.locator("[data-visual-search-preview]").wait_for(state="visible")
+    assert searched(page, page.get_by_role("button", name="Find it").click) == ""
+
+
+def test_regions__stay_picked_when_the_knob_moves(
+    window: Any, shop: SimpleNamespace, scene: Path, settings: Any
+) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
+    models.SearchIndex.objects.all().delete()
+    factories.embed()
+    page = window("/visual-search/photo/")
+    page.set_input_files("#vs-photo", scene)
+    searched(page, page.get_by_role("button", name="Find it").click)
+    picked = searched(page, page.locator(".vs-region").first.click)
+    page.locator("#vs-colour").focus()
+
+    assert searched(page, lambda: page.keyboard.press("End")) == picked != ""
+
+    assert page.locator(".vs-region").first.get_attribute("aria-pressed") == "true"
+    assert page.evaluate("document.activeElement.id") == "vs-colour"
+    assert searched(page, page.get_by_role("button", name="Find it").click) == ""
+    assert page.problems == []
+
+
+def test_regions__stay_as_they_were_when_the_shop_does_not_answer(
+    window: Any, shop: SimpleNamespace, scene: Path
+) -> None:
+    page = window("/visual-search/photo/")
+    page.set_input_files("#vs-photo", scene)
+    searched(page, page.get_by_role("button", name="Find it").click)
+    before = titles(page)
+    page.route("**/photo/", lambda route: route.abort())
+
+    page.locator(".vs-region").first.click()
+
+    page.get_by_text("That did not work. Please try again.").wait_for()
+    assert page.get_by_role("button", name="Whole photo").get_attribute("aria-pressed") == "true"
+    assert titles(page) == before
 
 
 @pytest.mark.parametrize(("button", "recorded"), [("left", 1), ("middle", 1), ("right", 0)])

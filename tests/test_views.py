@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import re
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
+from PIL import Image, ImageDraw
 
 from tests import factories, watching
 from visual_search import models
+from visual_search.encoders import tiny
+from visual_search.exceptions import EncoderError
 
 PHOTO = "/visual-search/photo/"
 SEARCH = "/visual-search/search/"
@@ -48,6 +52,17 @@ def knob(response: Any) -> str | None:
 
 def upload(data: bytes | None = None) -> SimpleUploadedFile:
     return SimpleUploadedFile("photo.png", factories.picture("crimson") if data is None else data, "image/png")
+
+
+def two_things() -> bytes:
+    """Draw two bright things on a dark ground: the tests' encoder takes brightness for activation."""
+    image = Image.new("RGB", (128, 128), "#101010")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((2, 2, 30, 60), fill="#f0e0d0")
+    draw.rectangle((98, 66, 126, 126), fill="#d0e0f0")
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def titles(response: Any) -> list[str]:
@@ -90,6 +105,58 @@ def test_photo__shows_no_token_to_a_browser_that_declines(client: Client, shop: 
     assert titles(response) == ["Red & round", "<b>Dark</b>"]
     assert "data-visual-search-event" not in response.content.decode()
     assert models.SearchEvent.objects.count() == 0
+
+
+def test_photo__offers_the_parts_that_stand_out(client: Client, shop: SimpleNamespace) -> None:
+    page = client.post(PHOTO, {"photo": upload(two_things())}).content.decode()
+
+    offered = re.search(r'data-visual-search-regions="([^"]*)"', page)
+    assert offered is not None
+    assert len(offered[1].split(" ")) == 2
+    for region in offered[1].split(" "):
+        left, top, right, bottom = map(float, region.split(","))
+        assert 0 <= left < right <= 1
+        assert 0 <= top < bottom <= 1
+
+
+def test_photo__finds_what_is_like_a_part_of_it(client: Client, shop: SimpleNamespace) -> None:
+    whole = client.post(PHOTO, {"photo": upload(two_things()), "region": ""})
+    part = client.post(PHOTO, {"photo": upload(two_things()), "region": "0,0,0.5,0.5"})
+
+    assert titles(part)
+    assert [p.similarity for p in whole.context["products"]] != [p.similarity for p in part.context["products"]]
+    # The page has them: they are of the whole photo.
+    assert "data-visual-search-regions" not in part.content.decode()
+
+
+@pytest.mark.parametrize("region", ["0,0,2,1", "1,0,0,1", "x"])
+def test_photo__refuses_a_part_that_is_none(client: Client, shop: SimpleNamespace, region: str) -> None:
+    response = client.post(PHOTO, {"photo": upload(), "region": region})
+
+    assert response.status_code == 400
+    assert message(response)
+
+
+def test_photo__offers_no_parts_where_that_is_switched_off(
+    client: Client, shop: SimpleNamespace, settings: Any
+) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "PROPOSE_REGIONS": False}
+
+    response = client.post(PHOTO, {"photo": upload(two_things())})
+
+    assert titles(response)
+    assert "data-visual-search-regions" not in response.content.decode()
+
+
+def test_photo__shows_results_where_the_parts_can_not_be_found(
+    client: Client, shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(encoder: Any, images: Any) -> Any:
+        raise EncoderError("The device is lost.")
+
+    monkeypatch.setattr(tiny.TinyEncoder, "feature_map", broken)
+
+    assert titles(client.post(PHOTO, {"photo": upload()})) == ["Red & round", "<b>Dark</b>"]
 
 
 def test_photo__works_without_the_api(client: Client, shop: SimpleNamespace, settings: Any) -> None:

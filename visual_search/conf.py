@@ -72,6 +72,9 @@ class Settings:
     UPLOAD_MAX_PIXELS: int = 25_000_000
     """Largest photo that a customer may send, in pixels."""
 
+    PROPOSE_REGIONS: bool = True
+    """Offer parts of a customer's photo on the page: looking for them costs some four times what the search does."""
+
     MAX_LIMIT: int = 48
     """Most results that one API request may ask for, up to 100."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.db import DatabaseError
@@ -14,11 +15,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from visual_search import catalog, conf
 from visual_search.asking import parameters, problems, throttles, uploads
-from visual_search.exceptions import InvalidQuery
+from visual_search.exceptions import InvalidQuery, VisualSearchError
 from visual_search.insight import events
 from visual_search.models import SearchIndex
-from visual_search.retrieval import answers, targets
+from visual_search.retrieval import answers, regions, targets
 from visual_search.retrieval.query import Query, Term
+
+logger = logging.getLogger("visual_search.pages")
 
 RESULTS = 24
 
@@ -79,39 +82,57 @@ def search(request: HttpRequest) -> HttpResponse:
 def photo(request: HttpRequest) -> HttpResponse:
     """Ask for a photo; show what looks like the one that was sent, or what is wrong with it."""
     if request.method != "POST":
-        return _show_photo(request, colour=_colour(request.GET)[1])
+        return _show_photo(request, {"colour": _colour(request.GET)[1]})
     uploads.install(request)
     if (wait := throttles.UploadThrottle().seconds_to_wait(request)) is not None:
-        return _show_photo(request, problem=problems.throttled(wait))
+        return _show_photo(request, {}, problem=problems.throttled(wait))
     try:
         return _search(request)
     except Exception as error:
         found = problems.of(error)
         if found is None or found.status in (403, 404):
             raise
-        return _show_photo(request, problem=found)
+        return _show_photo(request, {}, problem=found)
 
 
 @csrf_protect
 def _search(request: HttpRequest) -> HttpResponse:
-    terms = [Term(photo=uploads.photo(request.FILES))]
+    photo = uploads.photo(request.FILES)
+    chosen = parameters.regions({parameters.REGION: [each for each in request.POST.getlist("region") if each]})
+    terms = [Term(photo=photo, region=region) for region in chosen] or [Term(photo=photo)]
     if said := request.POST.get(parameters.TEXT, "").strip():
         terms.append(Term(words=said))
     colour, share = _colour(request.POST)
     answer = answers.answer(Query(terms=tuple(terms), request=request, limit=RESULTS, colour=colour))
-    search = events.record(answer, request=request)
-    return _show_photo(
-        request,
-        products=answer.products,
-        state=answer.state,
-        nothing_good=answer.nothing_good,
-        search=search or "",
-        said=said,
-        colour=share,
-    )
+    context = {
+        "products": answer.products,
+        "state": answer.state,
+        "nothing_good": answer.nothing_good,
+        "search": events.record(answer, request=request) or "",
+        "said": said,
+        "colour": share,
+        # The page that sends a region has all of them already.
+        "regions": [] if chosen else _proposed(photo),
+    }
+    return _show_photo(request, context)
 
 
-def _show_photo(request: HttpRequest, *, problem: problems.Problem | None = None, **context: Any) -> HttpResponse:
+def _proposed(photo: Any) -> list[str]:
+    """Return the parts of `photo` that the page offers, as the parameter `region` has them."""
+    if not conf.settings.PROPOSE_REGIONS:
+        return []
+    try:
+        found = regions.propose(photo)
+    except VisualSearchError:
+        # The search has answered: its results are not withheld for an extra.
+        logger.exception("No parts of a photo could be proposed.")
+        return []
+    return [",".join(f"{share:.4f}" for share in region.box) for region in found]
+
+
+def _show_photo(
+    request: HttpRequest, context: dict[str, Any], *, problem: problems.Problem | None = None
+) -> HttpResponse:
     response = _render(request, "visual_search/photo.html", context, problem=problem)
     if request.method == "POST":
         response["Cache-Control"] = "private, no-store"

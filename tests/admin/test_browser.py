@@ -123,7 +123,13 @@ def test_reindex__says_so_when_signed_out(window: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["visual_search_reindex", "visual_search_analytics", "visual_search_searchindex_changelist"]
+    "name",
+    [
+        "visual_search_reindex",
+        "visual_search_analytics",
+        "visual_search_explain",
+        "visual_search_searchindex_changelist",
+    ],
 )
 def test_pages__fit_a_phone(window: Any, name: str) -> None:
     factories.product()

@@ -30,6 +30,17 @@ def test_schema__describes_every_answer_without_a_warning(paths: Any) -> None:
     assert described == {
         ("/api/visual-search/v1/products/{key}/similar/", "get"): ["200", "400", "404", "429", "503"],
         ("/api/visual-search/v1/search/", "get"): ["200", "400", "429", "503"],
+        ("/api/visual-search/v1/products/{key}/explain/{result}/", "get"): [
+            "200",
+            "400",
+            "401",
+            "403",
+            "404",
+            "422",
+            "429",
+            "503",
+        ],
+        ("/api/visual-search/v1/regions/", "post"): ["200", "400", "413", "415", "422", "429", "503"],
         ("/api/visual-search/v1/search/", "post"): ["200", "400", "413", "415", "422", "429", "503"],
         ("/api/visual-search/v1/events/", "post"): ["204", "400", "404", "413", "415", "429", "503"],
     }

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from visual_search import conf
-from visual_search.admin import analytics, pages, reindex
+from visual_search.admin import analytics, explanation, pages, reindex
 from visual_search.exceptions import IndexStateError
 from visual_search.indexing import lifecycle
 from visual_search.models import PhotoMean, ProductEmbedding, SearchIndex
@@ -81,6 +81,7 @@ class SearchIndexAdmin(admin.ModelAdmin):
             page("reindex/", partial(reindex.page, site=site), "visual_search_reindex"),
             page("reindex/progress/", reindex.progress_view, "visual_search_progress"),
             page("analytics/", partial(analytics.page, site=site), "visual_search_analytics"),
+            page("explain/", partial(explanation.page, site=site), "visual_search_explain"),
             page("<path:object_id>/activate/", self._activate_view(), "visual_search_activate"),
             *super().get_urls(),
         ]

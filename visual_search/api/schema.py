@@ -23,6 +23,13 @@ _COMMON = {
     429: "`throttled`: too many requests; wait for Retry-After seconds.",
     503: "`database_unavailable`: try again after Retry-After seconds.",
 }
+_REFUSED = {
+    413: "`image_too_large`: the photo's file; `request_too_large`: the rest of the request.",
+    415: "`unsupported_media_type`: send multipart/form-data; `image_format`: send JPEG, PNG or WebP.",
+    422: "The photo can't be used; `code` says why: `image_unreadable`, `image_empty`, `image_too_many_pixels`,"
+    " `image_too_small`, `image_too_many_scans`, `image_blank`, `image_timeout`, `image_crashed`.",
+}
+_PHOTO = {"photo": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP."}}
 _ASKED = (
     "`invalid_limit`, `invalid_share`, `invalid_filter`, `unknown_parameter`, `knob_unavailable`, `words_unsearchable`,"
     " `words_too_long` or `words_not_single`: says what is allowed."
@@ -71,19 +78,50 @@ def photo(view: F) -> F:
         description="The photo is looked at in memory and never stored. Parameters may be form fields too."
         " With a `text` the photo may be left out.",
         parameters=_parameters("region"),
-        request={
-            "multipart/form-data": {
-                "type": "object",
-                "properties": {"photo": {"type": "string", "format": "binary", "description": "JPEG, PNG or WebP."}},
-            }
-        },
+        request={"multipart/form-data": {"type": "object", "properties": _PHOTO}},
         responses={
             200: serializers.VisualSearchAnswer,
             400: f"`photo_missing`, `photo_not_single`, `invalid_region`, `parse_error`, or {_ASKED}",
-            413: "`image_too_large`: the photo's file; `request_too_large`: the rest of the request.",
-            415: "`unsupported_media_type`: send multipart/form-data; `image_format`: send JPEG, PNG or WebP.",
-            422: "The photo can't be used; `code` says why: `image_unreadable`, `image_empty`, `image_too_many_pixels`,"
-            " `image_too_small`, `image_too_many_scans`, `image_blank`, `image_timeout`, `image_crashed`.",
+            **_REFUSED,
+            **_COMMON,
+            503: "`encoder_unavailable` or `database_unavailable`: try again after Retry-After seconds.",
+        },
+    )
+
+
+def regions(view: F) -> F:
+    """Describe the proposal of regions."""
+    return _describe(
+        view,
+        operation_id="visual_search_regions",
+        summary="Parts of a photo that may be searched with",
+        description="The photo is looked at in memory and never stored.",
+        request={"multipart/form-data": {"type": "object", "properties": _PHOTO, "required": ["photo"]}},
+        responses={
+            200: serializers.VisualSearchRegions,
+            400: "`photo_missing`, `photo_not_single`, `unknown_parameter` or `parse_error`.",
+            **_REFUSED,
+            **_COMMON,
+            503: "`encoder_unavailable` or `database_unavailable`: try again after Retry-After seconds.",
+        },
+    )
+
+
+def explain(view: F) -> F:
+    """Describe the explanation of a result."""
+    return _describe(
+        view,
+        operation_id="visual_search_explain",
+        summary="Why a product is like another",
+        description="For accounts with the permission `visual_search.view_analytics`.",
+        parameters=_keys("key", "result"),
+        responses={
+            200: serializers.VisualSearchExplanation,
+            400: "`unknown_parameter`.",
+            401: "`not_authenticated`, where the project's authentication has a challenge for it.",
+            403: "`not_authenticated` or `permission_denied`.",
+            404: "`product_not_found`: unknown, hidden, or no result of that search.",
+            422: "A picture can't be used any more; `code` says why.",
             **_COMMON,
             503: "`encoder_unavailable` or `database_unavailable`: try again after Retry-After seconds.",
         },
@@ -143,10 +181,16 @@ def _parameters(own: str) -> list[Any]:
     ]
     described += [utils.OpenApiParameter(name, str, description="Narrows the results.") for name in filters]
     if own == "key":
-        described.append(
-            utils.OpenApiParameter(own, str, utils.OpenApiParameter.PATH, description="The product's key.")
-        )
+        described += _keys(own)
     elif own == parameters.REGION and own not in filters:
         meaning = "left,top,right,bottom of a part of the photo that counts, 0 to 1; up to four of them."
         described.append(utils.OpenApiParameter(own, str, description=meaning, many=True))
     return described
+
+
+def _keys(*names: str) -> list[Any]:
+    if utils is None:
+        return []
+    return [
+        utils.OpenApiParameter(name, str, utils.OpenApiParameter.PATH, description="A product's key.") for name in names
+    ]

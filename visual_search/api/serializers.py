@@ -9,7 +9,9 @@ from django.db import models
 from rest_framework import serializers
 
 from visual_search import catalog
+from visual_search.encoders import regions as boxes
 from visual_search.retrieval import answers, tiers
+from visual_search.retrieval import explanation as explanations
 
 STATES = (answers.READY, answers.PENDING, answers.UNAVAILABLE)
 
@@ -75,6 +77,45 @@ class VisualSearchAnswer(serializers.Serializer[Any]):
     results = VisualSearchResult(many=True)
 
 
+class VisualSearchRegion(serializers.Serializer[Any]):
+    """A part of a photo that may be searched with."""
+
+    box = serializers.ListField(
+        child=serializers.FloatField(min_value=0, max_value=1),
+        min_length=4,
+        max_length=4,
+        help_text="left, top, right, bottom, as shares of the upright photo; for the parameter `region`.",
+    )
+    mass = serializers.FloatField(help_text="Share of what stands out on the photo, 0 to 1.")
+
+
+class VisualSearchRegions(serializers.Serializer[Any]):
+    """What stands out on a photo, the most prominent first."""
+
+    regions = VisualSearchRegion(many=True)
+
+
+class VisualSearchHeat(serializers.Serializer[Any]):
+    """What each position of a picture contributes to the similarity."""
+
+    image = VisualSearchMatchedImage()
+    heat = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField()), help_text="Rows from top to bottom."
+    )
+    seen = serializers.ListField(
+        child=serializers.FloatField(), help_text="left, top, right, bottom of what the rows cover, 0 to 1."
+    )
+
+
+class VisualSearchExplanation(serializers.Serializer[Any]):
+    """Why a product is like another: each map sums to the similarity."""
+
+    part = serializers.CharField(help_text="The encoder whose part of the similarity this is.")
+    similarity = serializers.FloatField(help_text="The cosine of that part, at most 1.")
+    query = VisualSearchHeat()
+    result = VisualSearchHeat()
+
+
 class VisualSearchError(serializers.Serializer[Any]):
     """What is wrong, and what to do about it."""
 
@@ -112,6 +153,28 @@ def answer(found: answers.Answer, search: uuid.UUID | None) -> dict[str, Any]:
             }
             for rank, product in enumerate(found.products, start=1)
         ],
+    }
+
+
+def regions(found: list[boxes.Region]) -> dict[str, Any]:
+    """Return `found` as JSON can hold it."""
+    return {"regions": [{"box": list(each.box), "mass": each.mass} for each in found]}
+
+
+def explanation(found: explanations.Explanation) -> dict[str, Any]:
+    """Return `found`, of two products, as JSON can hold it."""
+    sides = {"query": found.query, "result": found.result}
+    return {
+        "part": found.part,
+        "similarity": round(found.similarity, 4),
+        **{
+            name: {
+                "image": _image(side.image),
+                "heat": [[round(cell, 5) for cell in row] for row in side.heat.tolist()],
+                "seen": [round(share, 4) for share in side.seen],
+            }
+            for name, side in sides.items()
+        },
     }
 
 

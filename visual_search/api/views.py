@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from rest_framework import exceptions as rest_exceptions
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import JSONParser, MultiPartParser
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,7 +22,7 @@ from visual_search.api import errors, schema, serializers
 from visual_search.asking import parameters, throttles, uploads
 from visual_search.exceptions import InvalidQuery
 from visual_search.insight import events
-from visual_search.retrieval import answers
+from visual_search.retrieval import answers, explanation, regions
 from visual_search.retrieval.query import Query, Term
 
 
@@ -53,7 +53,7 @@ class ShallowJSONParser(JSONParser):
 class SearchView(APIView):
     """What the views share: public, JSON only, errors in one shape, whatever the project's own defaults are."""
 
-    permission_classes = (AllowAny,)
+    permission_classes: tuple[type[BasePermission], ...] = (AllowAny,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJSON
     throttle_classes = (throttles.SearchThrottle,)
@@ -112,8 +112,8 @@ class Similar(SearchView):
         return Response(serializers.answer(answer, search), headers={"Cache-Control": "private, no-cache"})
 
 
-class Search(SearchView):
-    """Products that look like a photo, are called as words say, or both."""
+class PhotoView(SearchView):
+    """What takes a photo, and keeps it in memory."""
 
     parser_classes = (MultiPartParser,)
 
@@ -122,6 +122,10 @@ class Search(SearchView):
         if request.method == "POST":
             uploads.install(request)
         return super().initialize_request(request, *args, **kwargs)
+
+
+class Search(PhotoView):
+    """Products that look like a photo, are called as words say, or both."""
 
     def get_throttles(self) -> list[Any]:
         """Return the throttle of photos for what may carry one."""
@@ -150,6 +154,42 @@ class Search(SearchView):
     def _answer(self, request: Request, answer: answers.Answer, *, caching: str) -> Response:
         search = events.record(answer, request=request)
         return Response(serializers.answer(answer, search), headers={"Cache-Control": f"private, {caching}"})
+
+
+class Regions(PhotoView):
+    """Parts of a photo that may be searched with."""
+
+    throttle_classes = (throttles.UploadThrottle,)
+
+    @schema.regions
+    def post(self, request: Request) -> Response:
+        """Answer with what stands out on the photo that is sent."""
+        photo = uploads.photo(request.FILES)
+        parameters.nothing(request.query_params, request.POST, but=("csrfmiddlewaretoken",))
+        headers = {"Cache-Control": "private, no-store"}
+        return Response(serializers.regions(regions.propose(photo)), headers=headers)
+
+
+class MayExplain(BasePermission):
+    """Explanations are for those who may see the analytics: each costs the encoder two pictures."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Return whether the account has `visual_search.view_analytics`."""
+        return bool(request.user and request.user.has_perm("visual_search.view_analytics"))
+
+
+class Explain(SearchView):
+    """Why a product is like another."""
+
+    permission_classes = (MayExplain,)
+
+    @schema.explain
+    def get(self, request: Request, key: str, result: str) -> Response:
+        """Answer with what each position of the two pictures contributes to their similarity."""
+        parameters.nothing(request.query_params)
+        query, answer = (parameters.product_key(request, each) for each in (key, result))
+        found = explanation.explain(Query(product=query, request=request), answer)
+        return Response(serializers.explanation(found), headers={"Cache-Control": "private, no-store"})
 
 
 class Clicks(SearchView):

@@ -85,6 +85,14 @@ def only_known(
     return found
 
 
+def nothing(*sources: QueryDict | MultiValueDict[str, str], but: tuple[str, ...] = ()) -> None:
+    """Raise InvalidQuery (`unknown_parameter`) where there is any parameter, but those named."""
+    for name in (name for source in sources for name in source if name not in but):
+        raise InvalidQuery(
+            f"There is no parameter {_short(name)}; nothing is asked for here.", code="unknown_parameter"
+        )
+
+
 def limit(parameters: Mapping[str, list[str]]) -> int:
     """Return how many results are asked for; raise InvalidQuery (`invalid_limit`)."""
     values = parameters.get(LIMIT) or [str(DEFAULT_LIMIT)]

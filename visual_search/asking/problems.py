@@ -38,6 +38,9 @@ def of(error: Exception) -> Problem | None:
             return Problem(status=_QUERY_STATUS.get(error.code, 400), code=error.code, detail=str(error))
         case BadImage():
             return Problem(status=_IMAGE_STATUS.get(error.code, 422), code=error.code, detail=str(error))
+        case EncoderError(code="feature_map_unavailable"):
+            # A model that can't be explained never will be: trying again is no use.
+            return Problem(status=422, code=error.code, detail=str(error))
         case EncoderError():
             # Its message speaks of weights and devices: that is for the log.
             logger.error("Search by photo is not available: %s", error, exc_info=error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,7 +29,8 @@ class Encoder(Protocol):
     weights, the preprocessing, the architecture and the options, not the machine. `input_size` (pixels) is the shorter
     side that it works with: give it to `decode(..., min_size=)`.
     An encoder may also be a `TextEncoder`, in the space of its pictures, and have
-    `feature_map(images) -> float32 [n, channels, height, width]`.
+    `feature_map(images) -> float32 [n, channels, height, width]`, whose mean over the positions `encode` returns where
+    its pooling is the plain average. Where the map doesn't cover the whole picture, `seen(size)` says what it covers.
     """
 
     name: str
@@ -53,6 +54,23 @@ class TextEncoder(Protocol):
     def encode_text(self, texts: Sequence[str]) -> Features:
         """Return the features of `texts`, float32 [n, dimensions]; n may be 0."""
         ...
+
+
+def feature_map(encoder: Encoder, images: Sequence[Image.Image]) -> Features:
+    """Return the feature map of RGB `images`, float32 [n, c, h, w]; raise `EncoderError` where there is none."""
+    find: Callable[[Sequence[Image.Image]], Features] | None = getattr(encoder, "feature_map", None)
+    if find is None:
+        raise exceptions.EncoderError(
+            f"The encoder {encoder.name} has no feature map. Use one that has: any convolutional network.",
+            code="feature_map_unavailable",
+        )
+    return find(images)
+
+
+def seen(encoder: Encoder, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return what the map covers of a picture of `size` (width, height): left, top, right, bottom, as shares of it."""
+    find: Callable[[tuple[int, int]], tuple[float, float, float, float]] | None = getattr(encoder, "seen", None)
+    return (0.0, 0.0, 1.0, 1.0) if find is None else find(size)
 
 
 def fingerprint(**parts: Any) -> str:

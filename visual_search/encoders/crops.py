@@ -37,6 +37,10 @@ class TwoCrops:
         """Return the last feature map of the whole pictures, float32 [n, channels, height, width]."""
         return self.encoder.feature_map(images)
 
+    def seen(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return what the map covers of a picture of `size`: left, top, right, bottom, as shares of it."""
+        return self.encoder.seen(size)
+
 
 def _middle(image: Image.Image) -> Image.Image:
     across, down = (side * (1 - MIDDLE) / 2 for side in image.size)

@@ -88,5 +88,10 @@ class NetworkEncoder:
                 logger.warning("OpenVINO can't run %s, so that torch does, slower: %s", self.name, error)
         return runtime.Runtime(body, prepare, device=device, precision=precision)
 
+    def seen(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return what the map covers of a picture of `size`: left, top, right, bottom, as shares of it."""
+        left, top, right, bottom = self._network.prepare.window(size)
+        return left / size[0], top / size[1], right / size[0], bottom / size[1]
+
     def _run(self, images: Sequence[Image.Image], reduce: Callable[[torch.Tensor], torch.Tensor]) -> base.Features:
         return base.finite(self.runtime.run(images, reduce), name=self.name)

@@ -36,14 +36,18 @@ class Preprocessing:
         with concurrent.futures.ThreadPoolExecutor() as threads:
             return np.stack(list(threads.map(self._square, images)))
 
-    def _square(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+    def window(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return what is seen of a picture of `size` (width, height): left, top, right, bottom, in its pixels."""
         kept = self.size / self.resize
-        width, height = image.size if self.squash else (min(image.size),) * 2
-        left, top = (image.width - width * kept) / 2, (image.height - height * kept) / 2
+        width, height = size if self.squash else (min(size),) * 2
+        left, top = (size[0] - width * kept) / 2, (size[1] - height * kept) / 2
+        return left, top, size[0] - left, size[1] - top
+
+    def _square(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         square = image.convert("RGB").resize(
             (self.size, self.size),
             Image.Resampling[self.interpolation.upper()],
-            box=(left, top, image.width - left, image.height - top),
+            box=self.window(image.size),
             reducing_gap=3.0,
         )
         return np.asarray(square)

@@ -30,9 +30,7 @@ def features(
     BadImage where it is no picture that can be used, EncoderError where the encoder can't look at it.
     """
     encoder = _encoder(index)
-    share = 1.0 if region is None else min(region[2] - region[0], region[3] - region[1])
-    picture = _picture(photo, round(encoder.input_size / share))
-    found = encoder.encode([picture if region is None else _cut(picture, region)])
+    found = encoder.encode([picture(photo, encoder.input_size, region=region)])
     if parts.stored(found, arrays.transforms(index.pk))[1].max() <= parts.DEGENERATE:
         raise BadImage(
             "The photo shows nothing that the encoder can tell apart. Choose another one, or another part of it.",
@@ -59,6 +57,17 @@ def _encoder(index: SearchIndex) -> joined.Joined:
     return encoder
 
 
+def picture(photo: Any, size: int, *, region: tuple[float, float, float, float] | None = None) -> Image.Image:
+    """Return `photo` (see `features`), or its `region`, upright, of `size` pixels a side at least if it has them.
+
+    Raises BadImage.
+    """
+    if region is None:
+        return _decoded(photo, size)
+    share = min(region[2] - region[0], region[3] - region[1])
+    return _cut(_decoded(photo, round(size / share)), region)
+
+
 def _cut(picture: Image.Image, region: tuple[float, float, float, float]) -> Image.Image:
     left, top, right, bottom = region
     width, height = picture.size
@@ -72,7 +81,7 @@ def _cut(picture: Image.Image, region: tuple[float, float, float, float]) -> Ima
     return picture.crop(box)
 
 
-def _picture(photo: Any, size: int) -> Image.Image:
+def _decoded(photo: Any, size: int) -> Image.Image:
     if isinstance(photo, Image.Image):
         # It takes the way of every other picture; as a PNG it may be larger than a customer's file.
         data, bounds = _png(photo), replace(upload_limits(), max_bytes=limits.CATALOGUE.max_bytes)

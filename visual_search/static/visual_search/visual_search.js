@@ -35,10 +35,11 @@ function put(input, file) {
 }
 
 // XMLHttpRequest parses the page by itself: no string is ever turned into HTML here.
-function send(form, name, photo) {
+function send(form, name, photo, region) {
   return new Promise((resolve, reject) => {
     const body = new FormData(form);
     body.set(name, photo, photo.name);
+    if (region) body.set("region", region);
     const request = new XMLHttpRequest();
     request.open("POST", form.action);
     request.responseType = "document";
@@ -48,6 +49,70 @@ function send(form, name, photo) {
     request.send(body);
   });
 }
+
+// Shows the photo that was sent with the parts that the shop proposes. The photo stays in this page: each search sends it anew.
+function stageOf(stage) {
+  const frame = stage.querySelector(".vs-frame");
+  const image = stage.querySelector(".vs-photo");
+  const found = stage.querySelector("[data-visual-search-found]") ?? {};
+  const say = (text) => (found.textContent = text ?? "");
+  let address = "";
+  let pick = () => {};
+
+  const mark = (region) => {
+    for (const button of stage.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.value === region));
+    }
+  };
+  const picked = () => stage.querySelector("[aria-pressed=true]")?.value ?? "";
+  const button = (region, number) => {
+    const [left, top, right, bottom] = region.split(",").map(Number);
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = "vs-region";
+    made.value = region;
+    made.setAttribute("aria-label", stage.dataset.part.replace("{number}", number));
+    // Set by script, so that a policy without inline styles lets them be. The smaller of two that overlap is on top.
+    made.style.left = `${100 * left}%`;
+    made.style.top = `${100 * top}%`;
+    made.style.width = `${100 * (right - left)}%`;
+    made.style.height = `${100 * (bottom - top)}%`;
+    made.style.zIndex = String(Math.round(100 - 99 * (right - left) * (bottom - top)));
+    return made;
+  };
+  const hide = () => {
+    stage.hidden = true;
+    say("");
+    URL.revokeObjectURL(address);
+    address = "";
+    image.removeAttribute("src");
+    frame.querySelectorAll("button").forEach((each) => each.remove());
+  };
+  const show = (photo, regions, search) => {
+    hide();
+    if (regions.length === 0) return;
+    address = URL.createObjectURL(photo);
+    image.src = address;
+    frame.append(...regions.map((region, index) => button(region, index + 1)));
+    pick = search;
+    mark("");
+    stage.hidden = false;
+  };
+
+  stage.addEventListener("click", async (event) => {
+    const pressed = event.target.closest("button");
+    if (!pressed) return;
+    // Once more on the same part leads back to the whole photo.
+    const region = pressed.getAttribute("aria-pressed") === "true" ? "" : pressed.value;
+    const before = picked();
+    if (region === before) return;
+    mark(region);
+    if (!(await pick(region, say))) mark(before);
+  });
+  return { show, hide, picked };
+}
+
+const stage = [...document.querySelectorAll("[data-visual-search-stage]")].map(stageOf)[0];
 
 function enhance(form) {
   const input = form.querySelector("input[type=file]");
@@ -71,6 +136,7 @@ function enhance(form) {
     const file = input.files[0];
     shown = file ? URL.createObjectURL(file) : "";
     say("");
+    stage?.hide();
     if (!preview) return;
     preview.hidden = true;
     preview.onload = () => (preview.hidden = false);
@@ -107,12 +173,44 @@ function enhance(form) {
     });
   }
 
+  // Puts the results for a part of the photo, or for all of it, into the page; returns them, or null where that failed.
+  const search = async (photo, region, tell) => {
+    if (form.getAttribute("aria-busy") === "true") return null;
+    busy(true);
+    tell(form.dataset.busy);
+    let fresh = null;
+    try {
+      const page = await send(form, input.name, photo, region);
+      fresh = page?.querySelector("[data-visual-search-results]");
+      if (!fresh) throw new Error("no results in the answer");
+      document.querySelector("[data-visual-search-results]").replaceWith(document.adoptNode(fresh));
+      tell("");
+    } catch {
+      fresh = null;
+      tell(form.dataset.failed);
+    }
+    busy(false);
+    return fresh;
+  };
+  const pick = async (photo, region, tell) => {
+    const fresh = await search(photo, region, tell);
+    // The focus stays on the part that was picked: what was found is said instead.
+    if (fresh) tell(fresh.querySelector("[role=status], [role=alert]")?.textContent);
+    if (again) repeat();
+    return fresh !== null;
+  };
+
   const knob = form.querySelector("[name=colour]");
   let again = false;
+  let kept = "";
+  const repeat = () => {
+    kept = stage?.picked() ?? "";
+    form.requestSubmit();
+  };
   knob?.addEventListener("change", () => {
     if (!input.files[0] || !document.querySelector("[data-visual-search-results] [tabindex]")) return;
     if (form.getAttribute("aria-busy") === "true") again = true;
-    else form.requestSubmit();
+    else repeat();
   });
 
   form.addEventListener("submit", async (event) => {
@@ -120,33 +218,31 @@ function enhance(form) {
     if (!file) return;
     event.preventDefault();
     if (form.getAttribute("aria-busy") === "true") return;
+    const region = kept;
+    kept = "";
     busy(true);
     again = false;
     say(form.dataset.busy);
     const photo = await smaller(file);
+    busy(false);
     if (Number(form.dataset.maxBytes) && photo.size > Number(form.dataset.maxBytes)) {
-      busy(false);
       say(form.dataset.tooLarge);
       return;
     }
-    const results = document.querySelector("[data-visual-search-results]");
-    if (!results) {
+    if (!document.querySelector("[data-visual-search-results]")) {
+      busy(true);
       put(input, photo);
       form.submit();
       return;
     }
-    try {
-      const page = await send(form, input.name, photo);
-      const fresh = page?.querySelector("[data-visual-search-results]");
-      if (!fresh) throw new Error("no results in the answer");
-      results.replaceWith(document.adoptNode(fresh));
-      say("");
-      if (!knob || document.activeElement !== knob) fresh.querySelector("[tabindex='-1']")?.focus();
-    } catch {
-      say(form.dataset.failed);
+    const fresh = await search(photo, region, say);
+    if (fresh && region === "") {
+      const regions = fresh.dataset.visualSearchRegions?.split(" ") ?? [];
+      stage?.show(photo, regions, (part, tell) => pick(photo, part, tell));
+      if (preview && stage && regions.length > 0) preview.hidden = true;
     }
-    busy(false);
-    if (again) form.requestSubmit();
+    if (!knob || document.activeElement !== knob) fresh?.querySelector("[tabindex='-1']")?.focus();
+    if (again) repeat();
   });
 }
 

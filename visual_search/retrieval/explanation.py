@@ -69,7 +69,7 @@ def explain(query: Query, product: Any) -> Explanation:
         limit=1,
     )
     found = answers.answer(one)
-    if not found.products or found.products[0].matched_image is None:
+    if found.index is None or not found.products or found.products[0].matched_image is None:
         raise InvalidQuery("This product is no result of that search.", code="product_not_found")
     index = SearchIndex.objects.using(conf.settings.DATABASE).get(pk=found.index)
     encoder = joined.load(index.encoders, **conf.machine())

@@ -58,7 +58,7 @@ def code(spec: Any) -> str:
         ("tiny:x", "encoder_unknown"),
         ("open", "encoder_unknown"),
         ("no.such.module.Encoder", "encoder_unknown"),
-        ({"name": "efficientnet_lite0", "weights": "a.pth"}, "encoder_invalid"),
+        ({"name": "efficientnet_lite0", "prompts": ["{}"]}, "encoder_invalid"),
         ({"name": "timm:resnet18", "colour": 1}, "encoder_invalid"),
         ({"name": "timm:resnet18", "size": "224"}, "encoder_invalid"),
         ({"name": "timm:resnet18", "size": 5}, "encoder_invalid"),

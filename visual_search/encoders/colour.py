@@ -20,28 +20,28 @@ Floats = npt.NDArray[np.float32]
 NAME = "colour"
 
 _VERSION = 1
-_SIDE = 40
-_BINS = np.array([5, 9, 9])
-_COUNT = int(_BINS.prod())
+SIDE = 40
+BINS = np.array([5, 9, 9])
+_COUNT = int(BINS.prod())
 _STRIDES = np.array([81, 9, 1])
-_LEAST, _BIN = np.array([0, -80, -80], np.float32), np.array([25, 20, 20], np.float32)
-_LAST = (_BINS - 1 - 1e-4).astype(np.float32)
-_FLOOR = 0.05
+LEAST, BIN = np.array([0, -80, -80], np.float32), np.array([25, 20, 20], np.float32)
+LAST = (BINS - 1 - 1e-4).astype(np.float32)
+FLOOR = 0.05
 """Weight of a pixel of the border's own colour: a white shirt on white still has one."""
 
-_NEAR = 18.0
+NEAR = 18.0
 """Difference from the border, in Lab, at which a pixel counts about two thirds."""
 
-_LINEAR = np.arange(256, dtype=np.float32) / 255
-_LINEAR = np.where(_LINEAR <= 0.04045, _LINEAR / 12.92, ((_LINEAR + 0.055) / 1.055) ** 2.4).astype(np.float32)
+LINEAR = np.arange(256, dtype=np.float32) / 255
+LINEAR = np.where(LINEAR <= 0.04045, LINEAR / 12.92, ((LINEAR + 0.055) / 1.055) ** 2.4).astype(np.float32)
 # sRGB to XYZ (IEC 61966-2-1), each row divided by the white of D65.
-_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32)
-_XYZ /= _XYZ.sum(axis=1, keepdims=True)
-_LAB = np.array([[0, 116, 0], [500, -500, 0], [0, 200, -200]], np.float32)
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32)
+XYZ /= XYZ.sum(axis=1, keepdims=True)
+LAB = np.array([[0, 116, 0], [500, -500, 0], [0, 200, -200]], np.float32)
 
-_STEP = np.linspace(-1, 1, _SIDE, dtype=np.float32)
-_CENTRE = np.exp(-((_STEP[:, None] ** 2 + _STEP[None] ** 2) / (2 * 0.5**2))).ravel()
-_BORDER = np.pad(np.zeros((_SIDE - 2, _SIDE - 2), bool), 1, constant_values=True).ravel()
+_STEP = np.linspace(-1, 1, SIDE, dtype=np.float32)
+CENTRE = np.exp(-((_STEP[:, None] ** 2 + _STEP[None] ** 2) / (2 * 0.5**2))).ravel()
+BORDER = np.pad(np.zeros((SIDE - 2, SIDE - 2), bool), 1, constant_values=True).ravel()
 
 
 class ColourEncoder:
@@ -49,7 +49,7 @@ class ColourEncoder:
 
     name = NAME
     dimensions = _COUNT
-    input_size = _SIDE
+    input_size = SIDE
     fingerprint = base.fingerprint(architecture=NAME, version=_VERSION)
 
     def encode(self, images: Sequence[Image.Image]) -> base.Features:
@@ -59,19 +59,19 @@ class ColourEncoder:
 
 def lab(pixels: npt.NDArray[np.uint8]) -> Floats:
     """Return sRGB `pixels` [n, 3] in CIE Lab (white point D65), float32 [n, 3]."""
-    ratio = _LINEAR[pixels] @ _XYZ.T
+    ratio = LINEAR[pixels] @ XYZ.T
     root = np.where(ratio > 216 / 24389, np.cbrt(ratio), ratio * (841 / 108) + 4 / 29)
-    converted: Floats = root @ _LAB.T - np.array([16, 0, 0], np.float32)
+    converted: Floats = root @ LAB.T - np.array([16, 0, 0], np.float32)
     return converted
 
 
 def _histogram(image: Image.Image) -> Floats:
-    small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0)
     colours = lab(np.asarray(small).reshape(-1, 3))
-    ground = np.median(colours[_BORDER], axis=0)
+    ground = np.median(colours[BORDER], axis=0)
     distance = np.square(colours - ground).sum(axis=1)
-    weights = _CENTRE * (_FLOOR + 1 - np.exp(-distance / (2 * _NEAR**2)))
-    place = ((colours - _LEAST) / _BIN).clip(0, _LAST)
+    weights = CENTRE * (FLOOR + 1 - np.exp(-distance / (2 * NEAR**2)))
+    place = ((colours - LEAST) / BIN).clip(0, LAST)
     low = place.astype(np.intp)
     upper = place - low
     # Each pixel is shared among the eight bins around it.

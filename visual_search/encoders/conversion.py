@@ -96,11 +96,30 @@ def _path(key: str, cache: str) -> Path | None:
     return folder / f"{base.fingerprint(key=key, **versions)}.zip"
 
 
+def pack(model: Any, path: Path, **notes: str) -> None:
+    """Write `model` and `notes` to the ZIP file `path`, whole or not at all; the same content makes the same file."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as work:
+        openvino.save_model(model, f"{work}/{_MODEL}", compress_to_fp16=False)
+        with zipfile.ZipFile(f"{work}/packed", "w") as packed:
+            for name in (_MODEL, _WEIGHTS):
+                packed.writestr(zipfile.ZipInfo(name), Path(work, name).read_bytes())
+            for name, note in notes.items():
+                packed.writestr(zipfile.ZipInfo(name), note)
+        os.replace(f"{work}/packed", path)
+
+
+def unpack(file: Any) -> tuple[Any, dict[str, str]]:
+    """Return the model in a `file` that `pack` wrote, and its notes; raises anything where it is damaged."""
+    # Data only, and a ZIP has checksums.
+    with zipfile.ZipFile(file) as packed:
+        model = openvino.Core().read_model(packed.read(_MODEL), openvino.Tensor(_bytes(packed.read(_WEIGHTS))))
+        notes = set(packed.namelist()) - {_MODEL, _WEIGHTS}
+        return model, {name: packed.read(name).decode() for name in notes}
+
+
 def _read(path: Path) -> Any | None:
     try:
-        # Data only, and a ZIP has checksums.
-        with zipfile.ZipFile(path) as kept:
-            return openvino.Core().read_model(kept.read(_MODEL), openvino.Tensor(_bytes(kept.read(_WEIGHTS))))
+        return unpack(path)[0]
     except FileNotFoundError:
         return None
     except Exception as error:
@@ -115,12 +134,7 @@ def _bytes(data: bytes) -> Any:
 
 def _write(model: Any, path: Path) -> None:
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent) as work:
-            openvino.save_model(model, f"{work}/{_MODEL}", compress_to_fp16=False)
-            with zipfile.ZipFile(f"{work}/{path.name}", "w") as kept:
-                for name in (_MODEL, _WEIGHTS):
-                    kept.write(f"{work}/{name}", name)
-            os.replace(f"{work}/{path.name}", path)
+        pack(model, path)
     except (OSError, RuntimeError) as error:
         _not_kept(str(path.parent), str(error))
 

@@ -35,11 +35,18 @@ _OUTSIDE = {
 }
 
 
-def build(*, size: int | None = None) -> network.Network:
-    """Return the network; the preprocessing is the one that these weights were trained with: (x - 127) / 128."""
+def build(*, path: str | None = None, sha256: str | None = None, size: int | None = None) -> network.Network:
+    """
+    Return the network, with its own weights or those of the local file `path`.
+
+    The preprocessing is the one that its own were trained with: (x - 127) / 128.
+    """
     model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    weights.fill(model, state(), name=NAME)
+    if path is None:
+        weights.fill(model, state(), name=NAME)
     model.reset_classifier(0)
+    if path is not None:
+        weights.fill(model, weights.read(path, sha256=sha256), name=NAME)
     side = size or 224
     return network.Network(
         name=NAME,

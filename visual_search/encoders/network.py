@@ -71,6 +71,10 @@ class NetworkEncoder:
             return np.empty((0, self.dimensions), np.float32)
         return self._run(images, self._network.pool)
 
+    def features(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return what `encode` does, on the device and unchecked, of `batch` [n, 3, size, size] in 0..255."""
+        return self.runtime.on_device(batch, self._network.pool)
+
     def feature_map(self, images: Sequence[Image.Image]) -> base.Features:
         """Return the last feature map, float32 [n, channels, height, width]; raises `EncoderError`."""
         return self._run(images, self._network.grid)

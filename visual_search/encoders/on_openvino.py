@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +27,24 @@ class Runtime(runtime.Runtime):
 
     `key` names the network in the folder `cache`, which keeps its conversion ("" keeps none). With the precision "auto"
     it computes in bfloat16 where the processor has that; a precision that the processor lacks becomes float32.
+    A `model` that is given runs as it is: nothing is converted then.
     """
 
     def __init__(
-        self, body: torch.nn.Module, prepare: preprocessing.Preprocessing, *, precision: str, key: str, cache: str
+        self,
+        body: torch.nn.Module,
+        prepare: preprocessing.Preprocessing,
+        *,
+        precision: str = "auto",
+        key: str = "",
+        cache: str = "",
+        model: Any | None = None,
     ) -> None:
         super().__init__(body, prepare, device="cpu", precision="float32")
-        model = conversion.model(_Normalised(self._body, self._mean, self._std), prepare.size, key=key, cache=cache)
-        compiled = conversion.compiled(model, precision)
+        self.model = model or conversion.model(
+            _Normalised(self._body, self._mean, self._std), prepare.size, key=key, cache=cache
+        )
+        compiled = conversion.compiled(self.model, precision)
         self.precision = _DTYPES[compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()]
         # Of 1 to 32, 8 was the fastest on two cores, by some per cent; twice as many take twice the memory.
         self.batch_size = 8

@@ -9,26 +9,29 @@ import os
 import re
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visual_search import exceptions
 from visual_search.encoders import base, colour, tiny
+
+if TYPE_CHECKING:
+    from visual_search.encoders import network
 
 Spec = str | Mapping[str, Any]
 
 RUNTIMES = ("auto", "torch")
 """What can be asked for; "auto" is OpenVINO where it is installed and the device is the CPU, else torch."""
 
-_OPTIONS = frozenset({"weights", "sha256", "size", "crops", "precision"})
-_PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+_OPTIONS = frozenset({"weights", "sha256", "size", "crops", "precision", "quantised", "quantised_sha256"})
+_PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
 _LITE0 = "efficientnet_lite0"
 _BUILT_IN: dict[str, frozenset[str]] = {
-    _LITE0: frozenset({"size", "crops", "precision"}),
+    _LITE0: _OPTIONS,
     colour.NAME: frozenset(),
     "tiny": frozenset(),
     "timm:": _OPTIONS,
     "torchvision:": _OPTIONS,
-    "open_clip:": _OPTIONS - {"size", "crops"} | {"prompts", "tokenizer"},
+    "open_clip:": frozenset({"weights", "sha256", "precision", "prompts", "tokenizer"}),
 }
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -57,6 +60,15 @@ def load(spec: Spec, *, device: str = "auto", runtime: str = "auto", cache: str 
         return _loaded[key]
 
 
+def network_of(spec: Spec) -> network.Network:
+    """Return the torch network that `spec` names, a new one at each call; raise EncoderError where it names none."""
+    validate(spec)
+    name, options = _split(spec)
+    if _kind(name) not in (_LITE0, "timm:", "torchvision:"):
+        raise _invalid(f"The encoder {name} is no torch network. Use {_LITE0!r}, 'timm:NAME' or 'torchvision:NAME'.")
+    return _network(name, {key: options[key] for key in options.keys() & {"weights", "sha256", "size"}})
+
+
 def validate(spec: Spec) -> None:
     """Raise `EncoderError` where `spec` can't be right; loads nothing and does not import torch."""
     name, options = _split(spec)
@@ -67,7 +79,7 @@ def validate(spec: Spec) -> None:
     if unknown := sorted(options.keys() - _BUILT_IN[kind]):
         allowed = ", ".join(sorted(_BUILT_IN[kind])) or "none"
         raise _invalid(f"The encoder {name} has no option {', '.join(unknown)}. Its options: {allowed}.")
-    size, precision, sha256 = options.get("size"), options.get("precision", "auto"), options.get("sha256")
+    size, precision = options.get("size"), options.get("precision", "auto")
     if options.get("crops", 1) not in (1, 2):
         raise _invalid(
             f"The crops of the encoder {name} are {options['crops']!r}. Use 1 (the whole) or 2 (its middle too)."
@@ -76,10 +88,17 @@ def validate(spec: Spec) -> None:
         raise _invalid(f"The size of the encoder {name} is {size!r}. Use a number of pixels from 32 to 2048.")
     if precision not in _PRECISIONS:
         raise _invalid(f"The precision {precision!r} is unknown. Use one of {', '.join(_PRECISIONS)}.")
-    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(sha256)):
-        raise _invalid(f"The sha256 of the encoder {name} must be 64 hexadecimal digits, not {sha256!r}.")
-    if sha256 is not None and "weights" not in options:
-        raise _invalid(f"The encoder {name} has a sha256 but no file to check. Add 'weights': PATH.")
+    for file, key in (("weights", "sha256"), ("quantised", "quantised_sha256")):
+        digits = options.get(key)
+        if digits is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(digits)):
+            raise _invalid(f"The {key} of the encoder {name} must be 64 hexadecimal digits, not {digits!r}.")
+        if digits is not None and file not in options:
+            raise _invalid(f"The encoder {name} has a {key} but no file to check. Add {file!r}: PATH.")
+    if (precision == "int8") != ("quantised" in options):
+        raise _invalid(
+            f"The encoder {name} needs both 'precision': 'int8' and 'quantised': PATH, or neither. "
+            "`manage.py visual_search quantise` makes that file."
+        )
     prompts = options.get("prompts", ["{}"])
     if not (
         isinstance(prompts, list | tuple)
@@ -124,26 +143,36 @@ def _build(name: str, options: dict[str, Any], machine: dict[str, str]) -> base.
     from visual_search.encoders import crops, network
 
     precision, looks = options.pop("precision", "auto"), options.pop("crops", 1)
-    options["path"] = options.pop("weights", None)
-    model = name.partition(":")[2]
     if kind == "open_clip:":
         from visual_search.encoders import from_open_clip
 
-        return from_open_clip.load(model, precision=precision, **machine, **options)
-    if kind == _LITE0:
+        options["path"] = options.pop("weights", None)
+        return from_open_clip.load(name.partition(":")[2], precision=precision, **machine, **options)
+    quantised, sum_ = options.pop("quantised", None), options.pop("quantised_sha256", None)
+    built = _network(name, options)
+    if quantised is not None:
+        from visual_search.encoders import int8
+
+        encoder: network.NetworkEncoder = int8.QuantisedEncoder(built, path=quantised, sha256=sum_)
+    else:
+        encoder = network.NetworkEncoder(built, precision=precision, **machine)
+    return crops.TwoCrops(encoder) if looks == 2 else encoder
+
+
+def _network(name: str, options: dict[str, Any]) -> network.Network:
+    options["path"] = options.pop("weights", None)
+    model = name.partition(":")[2]
+    if name == _LITE0:
         from visual_search.encoders import lite0
 
-        built = lite0.build(size=options.get("size"))
-    elif kind == "timm:":
+        return lite0.build(**options)
+    if name.startswith("timm:"):
         from visual_search.encoders import from_timm
 
-        built = from_timm.build(model, **options)
-    else:
-        from visual_search.encoders import from_torchvision
+        return from_timm.build(model, **options)
+    from visual_search.encoders import from_torchvision
 
-        built = from_torchvision.build(model, **options)
-    encoder = network.NetworkEncoder(built, precision=precision, **machine)
-    return crops.TwoCrops(encoder) if looks == 2 else encoder
+    return from_torchvision.build(model, **options)
 
 
 def _find_dotted(name: str) -> None:

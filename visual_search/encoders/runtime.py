@@ -103,16 +103,20 @@ class Runtime:
         self, pixels: npt.NDArray[np.uint8], reduce: Callable[[torch.Tensor], torch.Tensor]
     ) -> npt.NDArray[np.float32]:
         """Return `reduce(network(pixels))` as float32 [n, ...], of uint8 `pixels` [n, size, size, 3], in one batch."""
+        with torch.inference_mode():
+            # [n, h, w, 3] seen as [n, 3, h, w] is channels_last already: nothing is copied.
+            batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+            features: npt.NDArray[np.float32] = self.on_device(batch, reduce).cpu().numpy()
+        return features
+
+    def on_device(self, batch: torch.Tensor, reduce: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Return `reduce(network(batch))`, float32 [n, ...], of `batch` [n, 3, size, size] in 0..255, on the device."""
         autocast = (
             contextlib.nullcontext()
             if self.precision == torch.float32
             else torch.autocast(self.device.type, self.precision)
         )
-        with torch.inference_mode(), autocast:
-            # [n, h, w, 3] seen as [n, 3, h, w] is channels_last already: nothing is copied.
-            batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+        with autocast:
             feature_map = self._body((batch - self._mean) / self._std)
-        with torch.inference_mode():
-            # Averaged in float32: rounding each mean to bfloat16 would cost as much accuracy as the whole network does.
-            features: npt.NDArray[np.float32] = reduce(feature_map.float()).cpu().numpy()
-        return features
+        # Averaged in float32: rounding each mean to bfloat16 would cost as much accuracy as the whole network does.
+        return reduce(feature_map.float())

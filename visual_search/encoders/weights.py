@@ -25,6 +25,19 @@ def read(path: str | Path, *, sha256: str | None = None) -> dict[str, torch.Tens
     `weights_unsafe` (it holds more than tensors: unpickling it could run code) or `weights_invalid`.
     """
     path = Path(path)
+    data = contents(path, sha256=sha256)
+    state = _parse(path, data)
+    # Training scripts wrap the tensors, and DataParallel prefixes their names.
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise exceptions.WeightsError(f"{path} is no state dict (tensors by name). Save model.state_dict().")
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def contents(path: Path, *, sha256: str | None = None) -> bytes:
+    """Return the bytes of `path`; raise `WeightsError` with the code `weights_missing` or `weights_sha256`."""
     try:
         # Hashed and loaded from the same bytes: a file that is replaced in between can't slip through.
         data = path.read_bytes()
@@ -40,14 +53,7 @@ def read(path: str | Path, *, sha256: str | None = None) -> dict[str, torch.Tens
             "Fetch the file again; change the sum only if you know where the file comes from.",
             code="weights_sha256",
         )
-    state = _parse(path, data)
-    # Training scripts wrap the tensors, and DataParallel prefixes their names.
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise exceptions.WeightsError(f"{path} is no state dict (tensors by name). Save model.state_dict().")
-    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+    return data
 
 
 def fill(module: torch.nn.Module, state: State, *, name: str) -> None:

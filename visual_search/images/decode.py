@@ -154,16 +154,20 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image, exif: bytes | None) -> Image.Image:
+def orientation(exif: bytes) -> int:
+    """Return the orientation that a block of EXIF names, 1 (upright) to 8; 1 where it names none."""
     # ImageOps.exif_transpose() writes the EXIF block anew, which raises on hostile ones.
-    if not exif:
-        return image
     tags = Image.Exif()
     try:
         tags.load(exif)
-        turn = _TRANSPOSE.get(tags.get(_ORIENTATION, 1))
+        found = tags.get(_ORIENTATION, 1)
+        return found if found in _TRANSPOSE else 1
     except Exception:
-        return image
+        return 1
+
+
+def _upright(image: Image.Image, exif: bytes | None) -> Image.Image:
+    turn = _TRANSPOSE.get(orientation(exif)) if exif else None
     return image if turn is None else image.transpose(turn)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import json
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the subcommands."""
     commands = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     create = commands.add_parser("create", help="Create an index beside the live one, and queue every product for it.")
-    create.add_argument("--encoder", action="append", help="Name of an encoder; may be repeated (default: ENCODERS).")
+    create.add_argument(
+        "--encoder",
+        action="append",
+        type=spec,
+        help="An encoder's name, or its name and options as JSON; may be repeated (default: ENCODERS).",
+    )
     create.add_argument("--metric", choices=SearchIndex.Metric.values, help="What makes alike (default: METRIC).")
     for name, (_, help_text) in STEPS.items():
         step = commands.add_parser(name, help=help_text)
@@ -26,6 +32,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         if name == "activate":
             step.add_argument("--force", action="store_true", help="Even where it does not pass the gate.")
     commands.add_parser("rollback", help="Make the index live again that was before.")
+
+
+def spec(text: str) -> str | dict[str, Any]:
+    """Return the encoder that an argument names: by its name, or by a JSON object as ENCODERS has them."""
+    if not text.startswith("{"):
+        return text
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text} is no JSON: {error}") from None
+    return found
 
 
 def handle(command: Any, *, step: str, index: int | None = None, **options: Any) -> None:
@@ -47,7 +64,9 @@ def find(key: int) -> SearchIndex:
     return found
 
 
-def _create(command: Any, *, encoder: list[str] | None = None, metric: str | None = None, **options: Any) -> None:
+def _create(
+    command: Any, *, encoder: list[str | dict[str, Any]] | None = None, metric: str | None = None, **options: Any
+) -> None:
     index = lifecycle.create(encoder, metric=metric)
     queued = progress.of(index).queued
     command.stdout.write(f"Index {index} is building: {queued} products are queued. A worker fills it, or:")

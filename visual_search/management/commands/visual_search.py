@@ -1,4 +1,4 @@
-"""`manage.py visual_search sync | status | activate | index | evaluate | sweep | reconcile | recall | prune`."""
+"""`manage.py visual_search sync | status | activate | index | evaluate | ...`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from visual_search import conf
 from visual_search.exceptions import VisualSearchError
 from visual_search.indexing import changes, hnsw, lifecycle, progress, reconciler, sweeper
 from visual_search.insight import events
-from visual_search.management import evaluating, filling, indexes
+from visual_search.management import compressing, evaluating, filling, indexes
 from visual_search.models import SearchIndex
 from visual_search.retrieval import canary
 
@@ -40,6 +40,8 @@ class Command(BaseCommand):
         recall.add_argument("--samples", type=int, default=canary.SAMPLES, help="Products to ask with (default: 100).")
         prune = commands.add_parser("prune", help="Delete recorded searches that are older than their retention.")
         prune.add_argument("--days", type=int, help="Keep this many days (default: EVENT_RETENTION_DAYS).")
+
+        compressing.add_arguments(commands)
 
     def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
         try:
@@ -106,6 +108,12 @@ class Command(BaseCommand):
         found = canary.measure(samples=samples)
         said = f"recall@10 {found.unfiltered:.1%}, filtered {found.filtered:.1%}, on {found.samples} products"
         self.stdout.write(said if found.least >= canary.LEAST_RECALL else self.style.WARNING(said))
+
+    def distil(self, **options: Any) -> None:
+        compressing.distil(self, **options)
+
+    def quantise(self, **options: Any) -> None:
+        compressing.quantise(self, **options)
 
     def prune(self, *, days: int | None, **options: Any) -> None:
         deleted = events.prune(conf.settings.EVENT_RETENTION_DAYS if days is None else days)

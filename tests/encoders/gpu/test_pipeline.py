@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from example_shop import drawing
+from tests.images import pictures
+from visual_search import encoders, exceptions
+from visual_search.encoders import colour, joined, network, preprocessing, tiny
+from visual_search.encoders import pipeline as ordinary
+from visual_search.encoders.gpu import decode, pipeline
+from visual_search.images import limits, pool
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+DEVICES = ["cpu", pytest.param("cuda", marks=needs_cuda)]
+
+
+def file(picture: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}) | options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[bytes]:
+    """Ordinary JPEGs, and one of each kind that a hardware decoder refuses or would get wrong."""
+    drawn = [view.render(240) for product in drawing.catalogue(products_per_kind=1) for view in product.views][:9]
+    scene = pictures.scene()
+    tags = Image.Exif()
+    tags[274] = 6
+    files = [file(picture) for picture in drawn]
+    files[1:1] = [file(scene, exif=tags), file(scene, progressive=True), file(scene.convert("CMYK"))]
+    files[7:7] = [file(scene.convert("L")), file(scene, "PNG"), b"no picture", file(Image.new("RGB", (90, 90), "navy"))]
+    return [*files, file(scene)[:-300]]
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[pool.Decoder]:
+    with pool.Decoder(processes=2) as children:
+        yield children
+
+
+def default(device: str) -> joined.Joined:
+    spec = {"name": "efficientnet_lite0", "precision": "float32", "size": 96}
+    return joined.Joined([encoders.load(spec, device=device, runtime="torch"), colour.ColourEncoder()])
+
+
+def cosine(one: Any, other: Any) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_encode_many__agrees_with_the_ordinary_pipeline(
+    device: str, sources: list[bytes], decoder: pool.Decoder
+) -> None:
+    encoder = default(device)
+    # Five: whole batches, and a last one that has to be padded.
+    found = list(pipeline.Pipeline(encoder, batch_size=5).encode_many(sources, decoder=decoder))
+
+    expected = list(ordinary.encode_many(encoder, sources, decoder=decoder))
+    assert len(found) == len(sources)
+    for one, other in zip(found, expected, strict=True):
+        assert type(one) is type(other)
+        if isinstance(other, exceptions.BadImage):
+            assert one.code == other.code
+            continue
+        assert cosine(one[:1280], other[:1280]) > 0.99
+        assert cosine(one[1280:], other[1280:]) > 0.995
+    codes = [item.code for item in found if isinstance(item, exceptions.BadImage)]
+    assert codes == ["image_format", "image_blank", "image_unreadable"]
+
+
+def test_encode_many__real_pictures(catalog_dir: Path, decoder: pool.Decoder) -> None:
+    files = sorted((catalog_dir / "images").glob("*/*.jp*g"))[::6]
+    encoder = default("cpu")
+    sources = [each.read_bytes() for each in files]
+    found = np.array(list(pipeline.Pipeline(encoder, batch_size=8).encode_many(sources, decoder=decoder)))
+    expected = np.array(list(ordinary.encode_many(encoder, sources, decoder=decoder)))
+    networks = [cosine(one[:1280], other[:1280]) for one, other in zip(found, expected, strict=True)]
+    colours = [cosine(one[1280:], other[1280:]) for one, other in zip(found, expected, strict=True)]
+    assert min(networks) > 0.985
+    assert np.median(networks) > 0.997
+    assert min(colours) > 0.99
+
+
+def test_encode_many__nothing(decoder: pool.Decoder) -> None:
+    assert list(pipeline.Pipeline(default("cpu"), batch_size=4).encode_many([], decoder=decoder)) == []
+
+
+def test_encode_many__nothing_but_bad_pictures(decoder: pool.Decoder) -> None:
+    found = list(pipeline.Pipeline(default("cpu"), batch_size=4).encode_many([b"no", b"none"], decoder=decoder))
+    assert [item.code for item in found if isinstance(item, exceptions.BadImage)] == ["image_format"] * 2
+
+
+def test_encode_many__reads_no_more_than_it_works_on(sources: list[bytes], decoder: pool.Decoder) -> None:
+    read: list[int] = []
+
+    def noted() -> Iterator[bytes]:
+        for number in range(40):
+            read.append(number)
+            yield sources[0]
+
+    found = pipeline.Pipeline(default("cpu"), batch_size=4).encode_many(noted(), decoder=decoder)
+    next(found)
+    assert len(read) <= 16
+    found.close()  # type: ignore[attr-defined]
+
+
+def test_encode_many__compiles_one_shape(sources: list[bytes], decoder: pool.Decoder) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        shapes.append(tuple(next(each.shape for each in inputs if each.ndim == 4 and len(each) == 4)))
+        return graph.forward
+
+    torch._dynamo.reset()
+    plain = preprocessing.Preprocessing(size=32, resize=32, squash=True, mean=(100, 110, 120), std=(60, 70, 80))
+    small = network.Network(name="small", body=torch.nn.Conv2d(3, 4, 3), prepare=plain)
+    encoder = network.NetworkEncoder(small, device="cpu", runtime="torch")
+    working = pipeline.Pipeline(joined.Joined([encoder]), batch_size=4)
+    working._parts[0] = pipeline._Part(
+        working._parts[0].prepare, torch.compile(working._parts[0].features, dynamic=False, backend=backend)
+    )
+    assert len(list(working.encode_many(sources[:10], decoder=decoder))) == 10
+    assert len(shapes) == 1
+
+
+def test_pipeline__refuses_an_encoder_that_it_does_not_know() -> None:
+    with pytest.raises(exceptions.EncoderError) as caught:
+        pipeline.Pipeline(joined.Joined([tiny.TinyEncoder()]))
+    assert caught.value.code == "gpu_unsupported"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_batch__what_the_device_refuses_is_decoded_elsewhere(device: str, decoder: pool.Decoder) -> None:
+    # The header is in order and the data isn't, which only whoever decodes it can say.
+    good = file(pictures.scene())
+    middle = good.index(b"\xff\xda") + 40
+    broken = good[:middle] + b"\xff\xd9"
+
+    found = decode.batch([good, broken, good], device=torch.device(device), decoder=decoder)
+
+    sizes = [item.pixels.shape if isinstance(item, decode.Decoded) else item.code for item in found]
+    assert sizes[0] == sizes[2] == (3, *reversed(pictures.scene().size))
+
+
+def test_batch__large_pictures_are_decoded_in_turns(monkeypatch: pytest.MonkeyPatch, decoder: pool.Decoder) -> None:
+    monkeypatch.setattr(decode, "MOST_PIXELS", 1)
+    found = decode.batch([file(pictures.scene())] * 3, device=torch.device("cpu"), decoder=decoder)
+    assert len({item.pixels.shape for item in found if isinstance(item, decode.Decoded)}) == 1
+
+
+def test_batch__limits_hold(decoder: pool.Decoder) -> None:
+    small = limits.Limits(max_bytes=2**20, max_pixels=100)
+    (found,) = decode.batch([file(pictures.scene())], device=torch.device("cpu"), decoder=decoder, limits=small)
+    assert isinstance(found, exceptions.BadImage)
+    assert found.code == "image_too_many_pixels"
+
+
+@needs_cuda
+def test_encode_many__bfloat16_on_cuda_changes_little(catalog_dir: Path, decoder: pool.Decoder) -> None:
+    files = sorted((catalog_dir / "images").glob("*/*.jp*g"))[::3]
+    sources = [each.read_bytes() for each in files]
+    rough = joined.load(["efficientnet_lite0", "colour"], device="cuda")
+    found = np.array(list(pipeline.Pipeline(rough, batch_size=32).encode_many(sources, decoder=decoder)))
+    exact = joined.load([{"name": "efficientnet_lite0", "precision": "float32"}, "colour"], device="cpu")
+    expected = np.array(list(ordinary.encode_many(exact, sources, decoder=decoder)))
+    cosines = [cosine(one[:1280], other[:1280]) for one, other in zip(found, expected, strict=True)]
+    assert min(cosines) >= 0.985
+    assert np.median(cosines) >= 0.997

@@ -1,0 +1,179 @@
+"""Decode, resize and encode many pictures on a GPU, one batch while the next one is decoded."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from visual_search import exceptions
+from visual_search.encoders import base, joined, network, preprocessing
+from visual_search.encoders import colour as colours
+from visual_search.encoders.gpu import colour, decode, resample
+from visual_search.images import limits as bounds
+from visual_search.images import pool
+
+logger = logging.getLogger("visual_search.encoders")
+
+Outcome = base.Features | exceptions.BadImage
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """How the pictures of one encoder are prepared, and what it does with a batch [n, 3, size, size] of them."""
+
+    prepare: preprocessing.Preprocessing
+    features: Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Pictures on their way: pixels for each part, `batch_size` of them whatever `rows` says, or why there are none."""
+
+    sources: Sequence[bytes]
+    wrong: dict[int, exceptions.BadImage]
+    rows: list[int]
+    pixels: list[torch.Tensor]
+    ready: Any = None
+    features: torch.Tensor | None = None
+
+
+class Pipeline:
+    """
+    Encode with `encoder` on its GPU; `encode_many` is that of `encoders.pipeline`.
+
+    Every batch has `batch_size` pictures, the last one padded, so that what `compiled` made of the network is made
+    once: that takes a minute, and pays for many thousands of pictures. Raises `EncoderError` (`gpu_unsupported`) where
+    a part of `encoder` is neither a network on torch nor the colour one.
+    """
+
+    def __init__(self, encoder: joined.Joined, *, batch_size: int = 128, compiled: bool = False) -> None:
+        self.encoder, self.batch_size = encoder, batch_size
+        self._parts = [_part(each, compiled) for each in encoder.encoders]
+        self.device = next(
+            (e.runtime.device for e in encoder.encoders if isinstance(e, network.NetworkEncoder)), torch.device("cpu")
+        )
+        self._decoding, self._encoding = _Stream(self.device), _Stream(self.device)
+
+    def encode_many(
+        self, sources: Iterable[bytes], *, decoder: pool.Decoder, limits: bounds.Limits = bounds.CATALOGUE
+    ) -> Iterator[Outcome]:
+        """Yield for each of `sources`, in order, its features (float32 [dimensions]) or what was wrong with it."""
+        iterator = iter(sources)
+        batches = iter(lambda: list(itertools.islice(iterator, self.batch_size)), [])
+        # Three batches are under way: one is decoded by the thread, one encoded, one copied back and yielded.
+        with concurrent.futures.ThreadPoolExecutor(1, "visual-search-gpu") as thread:
+            decoding: deque[concurrent.futures.Future[_Batch]] = deque()
+            encoding: deque[_Batch] = deque()
+            for batch in batches:
+                decoding.append(thread.submit(self._prepare, batch, decoder, limits))
+                if len(decoding) > 1:
+                    encoding.append(self._encode(decoding.popleft().result()))
+                if len(encoding) > 1:
+                    yield from self._outcomes(encoding.popleft())
+            encoding.extend(self._encode(each.result()) for each in decoding)
+            for each in encoding:
+                yield from self._outcomes(each)
+
+    def _prepare(self, sources: Sequence[bytes], decoder: pool.Decoder, limits: bounds.Limits) -> _Batch:
+        with torch.inference_mode(), self._decoding.current():
+            side = self.encoder.input_size
+            found = decode.batch(sources, device=self.device, decoder=decoder, limits=limits, min_size=side)
+            pixels = [self._empty(part) for part in self._parts]
+            batch = _Batch(sources, {}, [], pixels)
+            for number, item in enumerate(found):
+                if isinstance(item, exceptions.BadImage):
+                    batch.wrong[number] = item
+                    continue
+                for rows, part in zip(pixels, self._parts, strict=True):
+                    rows[len(batch.rows)] = resample.square(item.pixels, part.prepare, orientation=item.orientation)
+                batch.rows.append(number)
+            for place in self._blank(pixels[0][: len(batch.rows)]):
+                self._again(batch, place, decoder, limits)
+            batch.ready = self._decoding.event()
+        return batch
+
+    def _again(self, batch: _Batch, place: int, decoder: pool.Decoder, limits: bounds.Limits) -> None:
+        """Let the CPU say whether a picture is of one colour only: it looks at all of its pixels."""
+        try:
+            decoder.decode(batch.sources[batch.rows[place]], limits=limits, min_size=self.encoder.input_size)
+        except exceptions.BadImage as error:
+            batch.wrong[batch.rows[place]] = error
+
+    def _encode(self, batch: _Batch) -> _Batch:
+        with torch.inference_mode(), self._encoding.current():
+            self._encoding.wait(batch.ready)
+            features = [part.features(pixels) for part, pixels in zip(self._parts, batch.pixels, strict=True)]
+            for pixels in batch.pixels:
+                self._encoding.keeps(pixels)
+            batch.features = self._encoding.copied(torch.cat(features, 1))
+            batch.ready = self._encoding.event()
+        batch.pixels = []
+        return batch
+
+    def _outcomes(self, batch: _Batch) -> Iterator[Outcome]:
+        if batch.ready is not None:
+            batch.ready.synchronize()
+        assert batch.features is not None
+        rows = batch.features[: len(batch.rows)].numpy().copy()
+        found = dict(zip(batch.rows, base.finite(rows, name=self.encoder.name), strict=True))
+        for number in range(len(batch.sources)):
+            yield batch.wrong[number] if number in batch.wrong else found[number]
+
+    def _empty(self, part: _Part) -> torch.Tensor:
+        shape = (self.batch_size, 3, part.prepare.size, part.prepare.size)
+        return torch.zeros(shape, device=self.device).contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def _blank(pixels: torch.Tensor) -> list[int]:
+        """Return which of `pixels` may show one colour only: a smaller picture varies less."""
+        if not len(pixels):
+            return []
+        return torch.nonzero(pixels.flatten(2).std(2).amax(1) < 2).flatten().tolist()
+
+
+class _Stream:
+    """A CUDA stream; on another device, where everything is done at once, nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def current(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+
+    def event(self) -> Any:
+        return None if self._stream is None else self._stream.record_event()
+
+    def wait(self, event: Any) -> None:
+        if self._stream is not None:
+            self._stream.wait_event(event)
+
+    def keeps(self, tensor: torch.Tensor) -> None:
+        """Note that this stream uses a tensor of another one, whose memory must not be given away before."""
+        if self._stream is not None:
+            tensor.record_stream(self._stream)
+
+    def copied(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return `tensor` on its way to the CPU: it is there once a later event has happened."""
+        if self._stream is None:
+            return tensor
+        return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
+def _part(encoder: base.Encoder, compiled: bool) -> _Part:
+    if isinstance(encoder, colours.ColourEncoder):
+        return _Part(colour.PREPARE, colour.histograms)
+    if isinstance(encoder, network.NetworkEncoder) and encoder.runtime.prepare.interpolation in resample.FILTERS:
+        features = torch.compile(encoder.features, dynamic=False) if compiled else encoder.features
+        return _Part(encoder.runtime.prepare, features)
+    raise exceptions.EncoderError(
+        f"The encoder {encoder.name} is none that the GPU's pipeline knows; the ordinary one runs it.",
+        code="gpu_unsupported",
+    )

@@ -47,7 +47,7 @@ class Thinned(catalog.Catalog):
 
 @pytest.fixture
 def numbered() -> dict[int, Any]:
-    """Return the keys of products by their number; each has one to three pictures that point anywhere."""
+    """Return the keys of products by their number; a third of them have more pictures than a search allows for."""
     random = np.random.default_rng(7)
     index = lifecycle.create(["tiny"])
     models.SearchIndex.objects.filter(pk=index.pk).update(
@@ -55,14 +55,16 @@ def numbered() -> dict[int, Any]:
     )
     index.refresh_from_db()
     keys = {number: factories.product(pictures=[], price=number).pk for number in range(PRODUCTS)}
-    written = [
-        rows.Row(
-            product=key, image_key=str(place), position=place, state="ready", part_lengths=[1.0],
-            embedding=random.normal(size=DIMENSIONS).astype(np.float32),
-        )
-        for key in keys.values()
-        for place in range(random.integers(1, 4))
-    ]  # fmt: skip
+    written = []
+    for key in keys.values():
+        looks = random.normal(size=DIMENSIONS)
+        written += [
+            rows.Row(
+                product=key, image_key=str(place), position=place, state="ready", part_lengths=[1.0],
+                embedding=(looks + 0.3 * random.normal(size=DIMENSIONS)).astype(np.float32),
+            )
+            for place in range(random.choice([1, 2, 9]))
+        ]  # fmt: skip
     rows.write(index.pk, list(keys.values()), written)
     hnsw.build(index)
     return keys

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pgvector import HalfVector
 
 from tests import factories
@@ -25,7 +25,7 @@ SIZE, DIMENSIONS = 20_000, 16
 
 @pytest.fixture(scope="module")
 def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[models.SearchIndex, list[Any]]]:
-    """An index of random vectors and the products' keys; the price of a product is its place among them."""
+    """An index of random vectors, and the products' keys, those first that are most like the first one."""
     model = catalog.product_model()
     with django_db_blocker.unblock():
         template = factories.product(pictures=[], price=0)
@@ -47,10 +47,12 @@ def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[mode
             fitted_on=0, state="live", dimensions=DIMENSIONS, parts=[part]
         )
         index.refresh_from_db()
-        rows.write(index.pk, [], [
+        found = [
             rows.Row(product=key, image_key="a", position=0, state="ready", part_lengths=[1.0], embedding=vector)
             for key, vector in zip(keys, vectors, strict=True)
-        ])  # fmt: skip
+        ]
+        with transaction.atomic():
+            rows.write(index.pk, [], found)
         hnsw.build(index)
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {model._meta.db_table}")
@@ -76,7 +78,7 @@ def below(price: int) -> Any:
     return catalog.product_model()._default_manager.filter(price__lt=price)
 
 
-def found(filled: Any, *, shown: Any = None, limit: int = 10) -> tuple[list[Any], nearest.Plan]:
+def asked(filled: Any, *, shown: Any = None, limit: int = 10) -> tuple[list[Any], nearest.Plan]:
     index, keys = filled
     query = Query(product=keys[0], queryset=shown)
     matches, plan = nearest.products(index, targets.of(index, query), gate=gates.of(query), limit=limit, explain=True)
@@ -102,7 +104,7 @@ def exact(plan: nearest.Plan) -> list[bool]:
 
 @pytest.mark.parametrize("share", [None, 1.0, 0.8, 0.6])
 def test_many_candidates__are_searched_by_hnsw(filled: Any, share: float | None) -> None:
-    page, plan = found(filled, shown=None if share is None else below(int(SIZE * share)))
+    page, plan = asked(filled, shown=None if share is None else below(int(SIZE * share)))
 
     assert exact(plan) == [False]
     assert plan.candidates > nearest.EXACT_CANDIDATES
@@ -115,7 +117,7 @@ def test_many_candidates__are_searched_by_hnsw(filled: Any, share: float | None)
 
 @pytest.mark.parametrize("share", [0.4, 0.1, 0.01, 0.001])
 def test_few_candidates__are_sorted_exactly(filled: Any, share: float) -> None:
-    page, plan = found(filled, shown=below(int(SIZE * share)))
+    page, plan = asked(filled, shown=below(int(SIZE * share)))
 
     assert page == list(range(1, 11))
     assert exact(plan) == [True]
@@ -127,7 +129,7 @@ def test_few_candidates__are_sorted_exactly(filled: Any, share: float) -> None:
 
 
 def test_few_candidates__of_one_hundred_are_found_by_their_keys(filled: Any) -> None:
-    _, plan = found(filled, shown=below(20))
+    _, plan = asked(filled, shown=below(20))
 
     assert plan.scanned is not None
     assert plan.scanned <= 25
@@ -149,7 +151,7 @@ def test_short_page__is_filled_exactly(filled: Any, monkeypatch: pytest.MonkeyPa
     model = catalog.product_model()
     model._default_manager.exclude(pk__in=keys[-15:]).update(stock=0)
 
-    page, plan = found(filled, shown=model._default_manager.filter(stock__gt=0))
+    page, plan = asked(filled, shown=model._default_manager.filter(stock__gt=0))
 
     assert plan.candidates > nearest.EXACT_CANDIDATES
     assert exact(plan) == [False, False, True]

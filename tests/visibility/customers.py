@@ -20,6 +20,8 @@ from tests.visibility.keepers import PRICES
 from visual_search.retrieval import answers
 from visual_search.retrieval.query import Query, Term
 
+LIMITS = (4, 12, 12, 12, 48)
+
 WORDS = ("circle", "crimson", "square or bar", "seagreen thing", "thing -bar")
 
 
@@ -73,7 +75,7 @@ def _answer(kind: str, chance: random.Random, **asked: Any) -> Page:
         asked["filters"] = {"price__lte": cheap}
     elif cheap is not None:
         asked["queryset"] = Product.objects.filter(price__lte=cheap)
-    found = answers.answer(Query(limit=chance.choice((4, 12, 48)), diversity=chance.choice((0, 0, 0, 0.4)), **asked))
+    found = answers.answer(Query(limit=chance.choice(LIMITS), diversity=chance.choice((0, 0, 0, 0.4)), **asked))
     return Page(kind=kind, products=[(product.pk, product.price) for product in found.products], cheap=cheap)
 
 
@@ -99,7 +101,7 @@ def _mixed(chance: random.Random, client: APIClient, keys: Sequence[Any], photos
 
 def _by_api(kind: str, chance: random.Random, send: Callable[[dict[str, Any]], Any], *, asked: Any = None) -> Page:
     cheap = chance.choice([None, *PRICES])
-    response = send({"limit": chance.choice((4, 12, 48))} | ({} if cheap is None else {"price_max": cheap}))
+    response = send({"limit": chance.choice(LIMITS)} | ({} if cheap is None else {"price_max": cheap}))
     if response.status_code == 404 and asked is not None:
         return Page(kind=kind, products=[])
     assert response.status_code == 200, response.content

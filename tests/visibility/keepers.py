@@ -17,7 +17,7 @@ from visual_search.indexing import worker
 
 PRICES = [Decimal(price) for price in range(10, 100, 10)]
 
-PAUSE = 0.01
+PAUSE = 0.03
 """Most seconds between two changes of one keeper: a page has to have products on it that nobody touches meanwhile."""
 
 _keys = itertools.count(1_000_000)

@@ -26,7 +26,7 @@ from visual_search.indexing import hnsw, nudge
 from visual_search.retrieval import nearest
 
 RESPONSES = int(os.environ.get("VISIBILITY", "600"))
-PRODUCTS = 400
+PRODUCTS = 300
 KEEPERS, CUSTOMERS = 2, 3
 
 judged: Counter[str] = Counter()

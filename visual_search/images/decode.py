@@ -38,7 +38,7 @@ _START_OF_SCAN, _END_OF_IMAGE, _STANDALONE = b"\xda", b"\xd9", b"\x01\xd8"
 _PROFILE_MODE = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _PROFILE_BYTES = 4 * 2**20
 # A draft and a box filter blur: with this much left to a proper filter, Lite0's vectors of real photos keep a cosine of
-# 0.999 (at least 0.996) to those of the full pictures; with twice as much they are as near, with none of it at 0.96.
+# 0.999 (at least 0.996) to those of the full pictures; with 2 it is hardly more, with 1 it is 0.96.
 # A phone's 3,024 pixels can then be read at an eighth, for 224.
 _HEADROOM = 1.6
 

@@ -37,7 +37,7 @@ def test_calibrate__from_the_shops_own_pictures(monkeypatch: Any) -> None:
         pictures * (pictures - 1) // 2 - siblings,
     )
     assert (found["photo"]["same"], found["photo"]["different"]) == (24, 24 * 25)
-    assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.4}
+    assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.3}
     index.refresh_from_db()
     assert index.calibration == found
     for kind in ("similar", "photo"):

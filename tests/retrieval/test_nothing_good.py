@@ -28,7 +28,7 @@ PER_KIND = 6
 
 @pytest.fixture
 def drawn(settings: Any) -> dict[str, list[Any]]:
-    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["efficientnet_lite0"]}
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["efficientnet_lite0", "colour"]}
     found: dict[str, list[Any]] = {}
     for product in drawing.catalogue(7, products_per_kind=PER_KIND):
         found.setdefault(product.category, []).append(product)

@@ -164,7 +164,7 @@ def _finds_sibling(index: SearchIndex, product: Any, image: str) -> bool:
     rows = _run(
         f"SELECT product_id, image_key FROM {_TABLE} WHERE index_id = {index.pk:d} AND state = 'ready'"
         f" ORDER BY embedding::halfvec({index.dimensions}) {hnsw.operator(index)}"
-        f" (SELECT embedding::halfvec({index.dimensions}){_weights(index)} FROM {_TABLE}"
+        f" (SELECT embedding::halfvec({index.dimensions}){_weighted(index)} FROM {_TABLE}"
         f" WHERE index_id = {index.pk:d} AND product_id = %s AND image_key = %s) LIMIT 2",
         [product, image],
     )
@@ -172,12 +172,12 @@ def _finds_sibling(index: SearchIndex, product: Any, image: str) -> bool:
     return nearest is not None and nearest[0] == product
 
 
-def _weights(index: SearchIndex) -> str:
-    """Return SQL that gives each part the share that it has in a query; rows hold them at the same weight."""
-    if len({part["share"] for part in index.parts}) == 1:
+def _weighted(index: SearchIndex) -> str:
+    """Return SQL that gives each part the share that it has in a query; only Euclidean rows hold it themselves."""
+    shares = [float(part["share"]) for part in index.parts]
+    if len(set(shares)) == 1 or index.metric == SearchIndex.Metric.EUCLIDEAN:
         return ""
-    filled = (f"array_fill({float(part['share'])!r}::real, ARRAY[{part['dimensions']:d}])" for part in index.parts)
-    return f" * ({' || '.join(filled)})::halfvec({index.dimensions})"
+    return f" * {hnsw.weights(index, shares)}"
 
 
 def _run(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -73,6 +74,15 @@ def name(index: int) -> str:
 def operator(index: SearchIndex) -> str:
     """Return the distance operator of the metric of `index`."""
     return OPERATORS[SearchIndex.Metric(index.metric)][0]
+
+
+def weights(index: SearchIndex, shares: Sequence[float]) -> str:
+    """Return `shares` of the parts as SQL for weights of the dimensions: a constant to the planner, short to send."""
+    arrays = (
+        f"array_fill({share!r}::real, ARRAY[{part['dimensions']}])"
+        for share, part in zip(shares, index.parts, strict=True)
+    )
+    return f"({' || '.join(arrays)})::halfvec({index.dimensions})"
 
 
 def similarity(index: SearchIndex, distance: str) -> str:

@@ -131,7 +131,9 @@ def of_recipes(
     photos: Path | None = None,
     counting: Counting = lambda done, total, **more: None,
 ) -> Report:
-    """Measure `recipes` ({"name", "encoders"}) side by side, on and among up to `sample` products; builds no index.
+    """Measure `recipes` side by side, on and among up to `sample` products; builds no index.
+
+    A recipe has "name" and "encoders", and may have "colour", the share of the colour part.
 
     Raises RecipesError, EncoderError, TaskError.
     """
@@ -144,7 +146,9 @@ def of_recipes(
         def encoding(done: int, total: int, name: str = recipe["name"]) -> None:
             counting(done, total, note=f"{name}: encoding")
 
-        columns.append(searchers.Recipe(recipe["name"], recipe["encoders"], shop, report=encoding))
+        columns.append(
+            searchers.Recipe(recipe["name"], recipe["encoders"], shop, colour=recipe.get("colour"), report=encoding)
+        )
     return _report(columns, shop, seed, photos, counting, among=shop.sample)
 
 
@@ -164,11 +168,13 @@ def recipes_from(path: Path) -> list[dict[str, Any]]:
 def _expect(recipe: Any) -> None:
     if (
         not isinstance(recipe, Mapping)
-        or recipe.keys() != {"name", "encoders"}
+        or recipe.keys() - {"colour"} != {"name", "encoders"}
+        or not isinstance(recipe.get("colour", 0.0), int | float)
+        or not 0 <= recipe.get("colour", 0.0) <= 1
         or not isinstance(recipe["encoders"], list)
         or not recipe["encoders"]
     ):
-        raise RecipesError(f'A recipe is {recipe!r:.100}. Write {{"name": ..., "encoders": [...]}}.')
+        raise RecipesError(f'A recipe is {recipe!r:.100}. Write {{"name": ..., "encoders": [...]}}, "colour": 0 to 1.')
     for spec in recipe["encoders"]:
         registry.validate(spec)
 

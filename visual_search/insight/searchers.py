@@ -81,6 +81,7 @@ class Recipe:
         encoders: Sequence[str | Mapping[str, Any]],
         shop: tasks.Shop,
         *,
+        colour: float | None = None,
         report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.name = name
@@ -94,7 +95,9 @@ class Recipe:
                 kept.append(taken[number - 1])
                 features.append(outcome)
         every = np.array(features, np.float32).reshape(len(kept), self._encoder.dimensions)
-        self._shares = parts.shares([each.name for each in self._encoder.encoders], colour=conf.settings.COLOUR_SHARE)
+        names = [each.name for each in self._encoder.encoders]
+        share = conf.settings.COLOUR_SHARE if colour is None else colour
+        self._shares = parts.shares(names, colour=share)
         self._transforms = [parts.fit(piece) for piece in parts.split(every, self._encoder.parts)]
         self._stored = parts.stored(every, self._transforms)[0]
         self._pictures = kept
@@ -117,8 +120,7 @@ class Recipe:
             own = [row for row in own if self._pictures[row].key == question.image_key]
         if not own:
             return []
-        weights = self._spread(self._shares)
-        return self._nearest(self._stored @ (self._stored[own[0]] * weights), without=own)
+        return self._nearest(self._stored @ (self._stored[own[0]] * self._weights()), without=own)
 
     def _nearest(self, scores: Any, *, without: Sequence[int]) -> list[nearest.Match]:
         scores[list(without)] = -np.inf
@@ -131,14 +133,14 @@ class Recipe:
             best.setdefault(picture.product, match)
         return list(best.values())
 
-    def _spread(self, shares: Sequence[float]) -> Any:
-        return np.repeat(np.asarray(shares, np.float32), [transform.dimensions for transform in self._transforms])
+    def _weights(self) -> Any:
+        return np.repeat(np.asarray(self._shares, np.float32), [each.dimensions for each in self._transforms])
 
     def _uncentred(self, features: Any) -> Any:
         """Return unit features, each part scaled by the root of its share, so that a product adds the parts up."""
         pieces = parts.split(features, self._encoder.parts)
         found = [t.uncentred(piece) for t, piece in zip(self._transforms, pieces, strict=True)]
-        return np.hstack(found) * np.sqrt(self._spread(self._shares))
+        return np.hstack(found) * np.sqrt(self._weights())
 
 
 def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from pgvector import HalfVector
 from visual_search.encoders import colour as colours
 from visual_search.encoders import parts
 from visual_search.exceptions import InvalidQuery
-from visual_search.indexing import arrays
+from visual_search.indexing import arrays, hnsw
 from visual_search.models import ProductEmbedding, SearchIndex
 from visual_search.retrieval import photomean, photos
 from visual_search.retrieval.query import Query, Term
@@ -88,7 +88,7 @@ def _product(
     if len(set(shares)) == 1:
         return Target(vector=plain, parameters=key, compared=plain, compared_parameters=key, without=without)
     return Target(
-        vector=stored(index, times=_weights(index, shares)),
+        vector=stored(index, times=hnsw.weights(index, shares)),
         parameters=key,
         scale=_scale(shares),
         compared=plain,
@@ -136,15 +136,6 @@ def _scale(shares: Sequence[float]) -> float:
 def _spread(index: SearchIndex, shares: Sequence[float]) -> Vector:
     """Return the shares as weights of the dimensions, float32 [d]."""
     return np.repeat(np.asarray(shares, np.float32), [part["dimensions"] for part in index.parts])
-
-
-def _weights(index: SearchIndex, shares: Sequence[float]) -> str:
-    """Return the shares as SQL for weights of the dimensions: a constant to the planner, and a short one to send."""
-    arrays = (
-        f"array_fill({share!r}::real, ARRAY[{part['dimensions']}])"
-        for share, part in zip(shares, index.parts, strict=True)
-    )
-    return f"({' || '.join(arrays)})::halfvec({index.dimensions})"
 
 
 def _stored(index: SearchIndex, *, times: str = "") -> str:

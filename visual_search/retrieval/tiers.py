@@ -11,7 +11,7 @@ from visual_search.indexing import logistic
 from visual_search.models import SearchIndex
 
 SAME_PICTURE = 0.99
-"""Cosine of every part from which on it is the same picture, whatever the curve says: a small shop's knows little."""
+"""Cosine of every part from which on it is the same picture, whatever the curve of a small shop says."""
 
 
 class Tier(StrEnum):

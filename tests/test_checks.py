@@ -258,7 +258,7 @@ def test_e010__pgvector_is_new_enough() -> None:
 
 @pytest.mark.django_db
 def test_e010__pgvector_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "LEAST_PGVECTOR", (99, 0, 0))
+    monkeypatch.setattr(database, "LEAST_PGVECTOR", (99, 0, 0))
 
     problem = database.check_extension(databases=["default"])[0]
 

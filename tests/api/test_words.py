@@ -41,6 +41,8 @@ def test_words__answer_products_that_match(client: APIClient, shop: SimpleNamesp
         "thumbnail": shop.dark.images.get().image.url,
         "rank": 1,
         "similarity": None,
+        "tier": None,
+        "probability": None,
         "matched_image": None,
     }
     assert answer["state"] == "ready"

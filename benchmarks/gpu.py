@@ -73,7 +73,7 @@ def measure(
     """Return the images per second of the pipeline, and of its two halves alone, each on the same pictures."""
     size = working.batch_size
     batches = [sources[start : start + size] for start in range(0, len(sources), size)]
-    pixels = [torch.rand_like(working._empty(part)) * 255 for part in working._parts]
+    pixels = [(torch.rand_like(working._empty(part)) * 255).round() for part in working._parts]
 
     def whole() -> None:
         outcomes = list(working.encode_many(sources, decoder=decoder))
@@ -88,7 +88,7 @@ def measure(
     def forward() -> None:
         with torch.inference_mode():
             for _ in batches:
-                torch.cat([part.features(each.round()) for part, each in zip(working._parts, pixels, strict=True)], 1)
+                torch.cat([part.features(each) for part, each in zip(working._parts, pixels, strict=True)], 1)
         finish(working.device)
 
     whole()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import itertools
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,11 @@ from visual_search.encoders.gpu import colour, decode, resample
 from visual_search.images import limits as bounds
 from visual_search.images import pool
 
-logger = logging.getLogger("visual_search.encoders")
+RESIZED = 32
+"""Pictures of one size resized at once: as float32, 640 x 640 pixels of so many take 160 MB."""
+
+PLAIN = 2.0
+"""Deviation of a small picture's pixels below which the whole one may be of one colour only."""
 
 Outcome = base.Features | exceptions.BadImage
 
@@ -77,66 +80,64 @@ class Pipeline:
                 if len(decoding) > 1:
                     encoding.append(self._encode(decoding.popleft().result()))
                 if len(encoding) > 1:
-                    yield from self._outcomes(encoding.popleft())
+                    yield from self._outcomes(encoding.popleft(), decoder, limits)
             encoding.extend(self._encode(each.result()) for each in decoding)
             for each in encoding:
-                yield from self._outcomes(each)
+                yield from self._outcomes(each, decoder, limits)
 
     def _prepare(self, sources: Sequence[bytes], decoder: pool.Decoder, limits: bounds.Limits) -> _Batch:
         with torch.inference_mode(), self._decoding.current():
             side = self.encoder.input_size
             found = decode.batch(sources, device=self.device, decoder=decoder, limits=limits, min_size=side)
-            pixels = [self._empty(part) for part in self._parts]
-            batch = _Batch(sources, {}, [], pixels)
+            batch = _Batch(sources, {}, [], [self._empty(part) for part in self._parts])
+            alike: dict[tuple[torch.Size, int], list[int]] = {}
             for number, item in enumerate(found):
                 if isinstance(item, exceptions.BadImage):
                     batch.wrong[number] = item
-                    continue
-                for rows, part in zip(pixels, self._parts, strict=True):
-                    rows[len(batch.rows)] = resample.square(item.pixels, part.prepare, orientation=item.orientation)
-                batch.rows.append(number)
-            for place in self._blank(pixels[0][: len(batch.rows)]):
-                self._again(batch, place, decoder, limits)
+                else:
+                    alike.setdefault((item.pixels.shape, item.orientation), []).append(len(batch.rows))
+                    batch.rows.append(number)
+            for (_, orientation), places in alike.items():
+                for start in range(0, len(places), RESIZED):
+                    chunk = places[start : start + RESIZED]
+                    pictures = torch.stack([found[batch.rows[place]].pixels for place in chunk])  # type: ignore[union-attr]
+                    for pixels, part in zip(batch.pixels, self._parts, strict=True):
+                        pixels[chunk] = resample.square(pictures, part.prepare, orientation=orientation)
             batch.ready = self._decoding.event()
         return batch
-
-    def _again(self, batch: _Batch, place: int, decoder: pool.Decoder, limits: bounds.Limits) -> None:
-        """Let the CPU say whether a picture is of one colour only: it looks at all of its pixels."""
-        try:
-            decoder.decode(batch.sources[batch.rows[place]], limits=limits, min_size=self.encoder.input_size)
-        except exceptions.BadImage as error:
-            batch.wrong[batch.rows[place]] = error
 
     def _encode(self, batch: _Batch) -> _Batch:
         with torch.inference_mode(), self._encoding.current():
             self._encoding.wait(batch.ready)
-            features = [part.features(pixels) for part, pixels in zip(self._parts, batch.pixels, strict=True)]
+            columns = [part.features(pixels) for part, pixels in zip(self._parts, batch.pixels, strict=True)]
+            # With the features, since asking a GPU for a number makes it wait.
+            columns.append(batch.pixels[0].flatten(2).std(2).amax(1, keepdim=True))
             for pixels in batch.pixels:
                 self._encoding.keeps(pixels)
-            batch.features = self._encoding.copied(torch.cat(features, 1))
+            batch.features = self._encoding.copied(torch.cat(columns, 1))
             batch.ready = self._encoding.event()
         batch.pixels = []
         return batch
 
-    def _outcomes(self, batch: _Batch) -> Iterator[Outcome]:
+    def _outcomes(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> Iterator[Outcome]:
         if batch.ready is not None:
             batch.ready.synchronize()
         assert batch.features is not None
         rows = batch.features[: len(batch.rows)].numpy().copy()
-        found = dict(zip(batch.rows, base.finite(rows, name=self.encoder.name), strict=True))
+        for number, spread in zip(batch.rows, rows[:, -1], strict=True):
+            if spread < PLAIN:
+                # Of one colour only? The CPU looks at all of its pixels, and says so with the code of its own.
+                try:
+                    decoder.decode(batch.sources[number], limits=limits, min_size=self.encoder.input_size)
+                except exceptions.BadImage as error:
+                    batch.wrong[number] = error
+        found = dict(zip(batch.rows, base.finite(rows[:, :-1], name=self.encoder.name), strict=True))
         for number in range(len(batch.sources)):
             yield batch.wrong[number] if number in batch.wrong else found[number]
 
     def _empty(self, part: _Part) -> torch.Tensor:
         shape = (self.batch_size, 3, part.prepare.size, part.prepare.size)
         return torch.zeros(shape, device=self.device).contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def _blank(pixels: torch.Tensor) -> list[int]:
-        """Return which of `pixels` may show one colour only: a smaller picture varies less."""
-        if not len(pixels):
-            return []
-        return torch.nonzero(pixels.flatten(2).std(2).amax(1) < 2).flatten().tolist()
 
 
 class _Stream:

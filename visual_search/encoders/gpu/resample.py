@@ -59,9 +59,9 @@ def matrix(source: int, target: int, *, start: float, stop: float, interpolation
 
 
 def square(image: torch.Tensor, prepare: preprocessing.Preprocessing, *, orientation: int = 1) -> torch.Tensor:
-    """Return uint8 `image` [3, h, w] upright and as `prepare` wants it: float32 [3, size, size], whole numbers."""
+    """Return uint8 `image` [..., 3, h, w] upright and as `prepare` wants it: whole float32 [..., 3, size, size]."""
     kept = prepare.size / prepare.resize
-    height, width = image.shape[1:]
+    height, width = image.shape[-2:]
     box = (height, width) if prepare.squash else (min(height, width),) * 2
     rows, columns = (
         _on_device(side, prepare.size, (side - seen * kept) / 2, prepare.interpolation, image.device)

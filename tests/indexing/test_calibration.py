@@ -31,18 +31,36 @@ def test_calibrate__from_the_shops_own_pictures(monkeypatch: Any) -> None:
     found = calibration.calibrate(index)
 
     siblings = 0 if ONE_PICTURE else 24
-    pictures = 24 + siblings
-    assert (found["similar"]["same"], found["similar"]["different"]) == (
-        siblings,
-        pictures * (pictures - 1) // 2 - siblings,
-    )
-    assert (found["photo"]["same"], found["photo"]["different"]) == (24, 24 * 25)
+    # 25 at random (of the 23 others where each has one picture), and the 5 nearest.
+    others = 23 + 5 if ONE_PICTURE else 25 + 5
+    assert (found["similar"]["same"], found["similar"]["different"]) == (siblings, (24 + siblings) * others)
+    assert (found["photo"]["same"], found["photo"]["different"]) == (24, 24 * others)
     assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.3}
     index.refresh_from_db()
     assert index.calibration == found
     for kind in ("similar", "photo"):
-        curve = logistic.Curve(found[kind]["intercept"], tuple(found[kind]["weights"]))
+        (stored,) = found[kind]["curves"]
+        curve = logistic.Curve(stored["intercept"], tuple(stored["weights"]))
         assert curve.probability([0.95]) > 0.7 > 0.2 > curve.probability([0.0])
+
+
+def test_calibrate__another_curve_goes_by_all_but_colour(monkeypatch: Any, settings: Any) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
+    index = shop(20, monkeypatch)
+
+    found = calibration.calibrate(index)
+
+    for kind in ("similar", "photo"):
+        every, plain = found[kind]["curves"]
+        assert [weight > 0 for weight in every["weights"]] == [True, True]
+        assert [weight > 0 for weight in plain["weights"]] == [True, False]
+
+
+def test_calibrate__of_colour_alone_has_one_curve(monkeypatch: Any, settings: Any) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["colour"]}
+    index = shop(20, monkeypatch)
+
+    assert [len(calibration.calibrate(index)[kind]["curves"]) for kind in ("similar", "photo")] == [1, 1]
 
 
 def test_calibrate__the_same_each_time(monkeypatch: Any) -> None:
@@ -62,8 +80,7 @@ def test_calibrate__a_small_shop_has_the_prior(monkeypatch: Any) -> None:
     prior = logistic.fit(np.zeros((0, 1)), np.zeros((0, 1)))
     assert found["similar"] == found["photo"]
     assert found["similar"] == {
-        "intercept": prior.intercept,
-        "weights": list(prior.weights),
+        "curves": [{"intercept": prior.intercept, "weights": list(prior.weights)}],
         "same": 0,
         "different": 0,
     }
@@ -82,7 +99,7 @@ def test_calibrate__without_time_for_photos_takes_the_curve_of_similar(monkeypat
     found = calibration.calibrate(index, seconds=0)
 
     assert found["photo"]["same"] == 0
-    assert found["photo"]["weights"] == found["similar"]["weights"]
+    assert found["photo"]["curves"] == found["similar"]["curves"]
 
 
 def test_calibrate__an_encoder_that_fails_is_logged(monkeypatch: Any, caplog: Any) -> None:

@@ -124,8 +124,10 @@ def test_few_candidates__are_sorted_exactly(filled: Any, share: float) -> None:
     assert plan.candidates <= nearest.EXACT_CANDIDATES
     assert not uses_hnsw(filled, plan)
     assert plan.scanned is not None
-    # Whichever way Postgres joins: every candidate is read, and the source is none.
-    assert SIZE * share - 1 <= plan.scanned <= SIZE
+    # Whichever way Postgres joins: every candidate is read, and the source is none. Read by its key each candidate is a
+    # loop of its own, and Postgres prints their average with two decimals.
+    candidates = SIZE * share - 1
+    assert candidates - 0.005 * (candidates + 1) <= plan.scanned <= SIZE
 
 
 def test_few_candidates__of_one_hundred_are_found_by_their_keys(filled: Any) -> None:
@@ -188,7 +190,7 @@ def test_generic_plan__of_a_filtered_search(filled: Any, share: float, by_hnsw: 
         )
         name, generic = cursor.fetchone()
         text = vector.to_text()
-        cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE {name}(%s, %s, %s)", [text, [], text])
+        cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE {name}(%s, %s)", [text, []])
         explained = cursor.fetchone()[0]
 
     assert generic == 1

@@ -12,7 +12,7 @@ from visual_search.retrieval import answers, nearest, tiers
 from visual_search.retrieval.query import Query, Term
 
 CALIBRATION = {
-    "similar": {"intercept": -3.0, "weights": [5.0, 5.0]},
+    "similar": {"curves": [{"intercept": -3.0, "weights": [5.0, 5.0]}]},
     "thresholds": {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.4},
 }
 cosines = st.floats(-1, 1)
@@ -36,6 +36,16 @@ def test_of__reads_the_cosines_of_the_parts(parts: Any, tier: tiers.Tier, probab
     found = tiers.of(index(), "similar", parts)
 
     assert (found[0], round(found[1] or 0, 4)) == (tier, probability)
+
+
+def test_of__the_least_probable_curve_holds() -> None:
+    curves = [{"intercept": -3.0, "weights": [5.0, 5.0]}, {"intercept": -2.0, "weights": [6.0, 0.0]}]
+    found = models.SearchIndex(calibration={**CALIBRATION, "similar": {"curves": curves}})
+
+    # The same colour of something else, and something like it in another colour.
+    for parts, probability in [((0.1, 0.9), 0.1978), ((0.9, 0.1), 0.8808)]:
+        assert round(tiers.of(found, "similar", parts)[1] or 0, 4) == probability
+        assert tiers.of(index(), "similar", parts)[1] == pytest.approx(0.8808, abs=1e-4)
 
 
 @pytest.mark.parametrize(("kind", "parts"), [("photo", (1.0, 1.0)), ("similar", (1.0,)), ("similar", ())])

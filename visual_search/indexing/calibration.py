@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.db import connections
 from django.utils import timezone
 
 from visual_search import conf
-from visual_search.encoders import parts
+from visual_search.encoders import colour, parts
 from visual_search.exceptions import VisualSearchError
 from visual_search.indexing import arrays, embedding, encoding, logistic, simulating
 from visual_search.models import ProductEmbedding, SearchIndex
@@ -22,14 +22,15 @@ from visual_search.models import ProductEmbedding, SearchIndex
 logger = logging.getLogger("visual_search.indexing")
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.bool_]
 
 SIMILAR, PHOTO = "similar", "photo"
 
 THRESHOLDS = {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.3}
 """Least probability of each tier. What is below the last one is nothing good.
 
-Real photos are less like catalogue pictures than simulated ones, so 0.5 would call a third of good answers bad. At 0.3,
-with Lite0, 19 of 20 photos of groceries in a clothes shop are told apart, and 1 in 6 of a grocer's own is.
+Real photos are less like catalogue pictures than simulated ones, so 0.5 would call a third of good answers bad: see
+docs/evaluation.md for what 0.3 gives.
 """
 
 PRODUCTS, PICTURES = 400, 4
@@ -39,40 +40,71 @@ PHOTOS = 200
 LEAST_PRODUCTS = 20
 """Products below which simulated photos say less than the prior."""
 
+RANDOM, NEAREST = 25, 5
+"""Pictures of other products that a picture or photo is compared with: drawn at random, and the most similar ones.
+
+Customers see the most similar ones. Random ones alone leave those in a tail that no curve is fitted to: with them, half
+of the photos of groceries would be "in the same spirit" as some appliance.
+"""
+
 MOST_PAIRS = 5_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Stored pictures of some products: `products` [n] as numbers of `keys`, and each part's unit vectors [n, d]."""
+    """Stored pictures of some products: `products` [n] as numbers of `keys`, and each part's unit vectors [n, d].
+
+    `coloured` [k] says which parts are of colour.
+    """
 
     keys: list[Any]
     products: npt.NDArray[np.int64]
     parts: list[npt.NDArray[np.float32]]
+    coloured: npt.NDArray[np.bool_]
 
-    def cosines(self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> Floats:
-        """Return the cosines of the parts between the pictures `rows` and `others`, [n, k]."""
-        found = [np.einsum("nd,nd->n", part[rows], part[others]) for part in self.parts]
+    def cosines(self, asked: list[npt.NDArray[np.float32]]) -> Floats:
+        """Return the cosines [n, k] of the parts between `asked`, a unit vector [d] of each part, and all pictures."""
+        found = [stored @ vector for stored, vector in zip(self.parts, asked, strict=True)]
         return np.stack(found, axis=1).astype(np.float64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Cosines of the parts of pairs of pictures, [n, k] each.
+
+    `same`: of one product; `different`: of different ones, drawn at random; `nearest`: of different ones, the most
+    similar ones to a picture, whatever their colours.
+    """
+
+    same: Floats
+    different: Floats
+    nearest: Floats
+
+    def of(self, used: npt.NDArray[np.bool_]) -> Pairs:
+        """Return the cosines of the parts `used` [k] alone."""
+        return Pairs(self.same[:, used], self.different[:, used], self.nearest[:, used])
+
+
 def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = float("inf")) -> dict[str, Any]:
-    """Fit the curves of `index` and store them on it: {kind: {intercept, weights, same, different}, thresholds}.
+    """Fit the curves of `index` and store them on it: {kind: {curves, same, different}, thresholds}.
+
+    Each of `curves` is {intercept, weights}, a weight for each part; the least probable of them holds. One knows all
+    parts; where one of them is of colour, another goes by the rest alone, so that no colour makes a mug of a red dress.
 
     For `similar` the pairs of one product are two pictures of it, for `photo` they are a simulated photo and the
     nearest picture of its product, up to `photos` of them or for `seconds`; pairs of different products are drawn at
-    random. Where there are too few, the prior of `logistic.fit` holds. An encoder that fails leaves the photos out,
-    which is logged: their curve is the one of `similar` then.
+    random, and the most similar ones. Where there are too few, the prior of `logistic.fit` holds. An encoder that fails
+    leaves the photos out, which is logged: their curve is the one of `similar` then.
     """
     deadline = time.monotonic() + seconds
     sample = _sample(index)
-    found: dict[str, Any] = {SIMILAR: _curve(*_similar(sample))}
+    found: dict[str, Any] = {SIMILAR: _curves(_similar(sample), sample.coloured)}
     found[PHOTO] = {**found[SIMILAR], "same": 0, "different": 0}
     if photos and len(sample.keys) >= LEAST_PRODUCTS:
         try:
-            same, different = _photos(index, sample, most=photos, deadline=deadline)
-            if len(same):
-                found[PHOTO] = _curve(same, different)
+            pairs = _photos(index, sample, most=photos, deadline=deadline)
+            if len(pairs.same):
+                found[PHOTO] = _curves(pairs, sample.coloured)
         except VisualSearchError:
             logger.warning("Index %s is calibrated without simulated photos.", index, exc_info=True)
     found |= {"thresholds": THRESHOLDS, "measured_at": timezone.now().isoformat(timespec="seconds")}
@@ -81,14 +113,17 @@ def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = floa
     return found
 
 
-def _curve(same: Floats, different: Floats) -> dict[str, Any]:
-    curve = logistic.fit(same, different)
-    return {
-        "intercept": curve.intercept,
-        "weights": list(curve.weights),
-        "same": len(same),
-        "different": len(different),
-    }
+def _curves(pairs: Pairs, coloured: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    every = np.ones_like(coloured)
+    mixed = coloured.any() and not coloured.all()
+    curves = []
+    for used in [every, ~coloured] if mixed else [every]:
+        chosen = pairs.of(used)
+        curve = logistic.fit(chosen.same, chosen.different, chosen.nearest)
+        weights = np.zeros(len(used))
+        weights[used] = curve.weights
+        curves.append({"intercept": curve.intercept, "weights": weights.tolist()})
+    return {"curves": curves, "same": len(pairs.same), "different": len(pairs.different) + len(pairs.nearest)}
 
 
 def _sample(index: SearchIndex) -> Sample:
@@ -113,23 +148,39 @@ def _sample(index: SearchIndex) -> Sample:
     stacked = np.array(vectors, np.float32).reshape(len(rows), index.dimensions or 0)
     pieces = parts.split(stacked, [part["dimensions"] for part in index.parts])
     return Sample(
-        keys, np.array([numbers[product] for product, _ in rows], np.int64), [parts.unit(piece)[0] for piece in pieces]
+        keys=keys,
+        products=np.array([numbers[product] for product, _ in rows], np.int64),
+        parts=[parts.unit(piece)[0] for piece in pieces],
+        coloured=np.array([part["name"] == colour.NAME for part in index.parts]),
     )
 
 
-def _similar(sample: Sample) -> tuple[Floats, Floats]:
-    rows, others = np.triu_indices(len(sample.products), 1)
-    siblings = sample.products[rows] == sample.products[others]
-    same, different = (_some(np.flatnonzero(kind)) for kind in (siblings, ~siblings))
-    return sample.cosines(rows[same], others[same]), sample.cosines(rows[different], others[different])
+def _similar(sample: Sample) -> Pairs:
+    def compared() -> Iterator[tuple[Floats, Rows, Rows]]:
+        for row, product in enumerate(sample.products):
+            own = sample.products == product
+            yield sample.cosines([part[row] for part in sample.parts]), own & (np.arange(len(own)) < row), ~own
+
+    return _pairs(sample, compared())
 
 
-def _some(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return all of `pairs`, or as many as are enough, drawn with a fixed seed."""
-    return pairs if len(pairs) <= MOST_PAIRS else np.random.default_rng(0).choice(pairs, MOST_PAIRS, replace=False)
+def _pairs(sample: Sample, compared: Iterable[tuple[Floats, Rows, Rows]]) -> Pairs:
+    """Return the pairs of each of `compared`: its cosines with all pictures, those of its product, and the others."""
+    empty = np.zeros((0, len(sample.parts)))
+    same, different, nearest = [empty], [empty], [empty]
+    random = np.random.default_rng(0)
+    for cosines, own, other in compared:
+        same.append(cosines[own])
+        others = cosines[other]
+        different.append(others[random.choice(len(others), min(len(others), RANDOM), replace=False)])
+        nearest.append(others[(others @ ~sample.coloured).argsort(kind="stable")[::-1][:NEAREST]])
+    kept = (np.vstack(kind) for kind in (same, different, nearest))
+    return Pairs(
+        *(kind if len(kind) <= MOST_PAIRS else random.choice(kind, MOST_PAIRS, replace=False) for kind in kept)
+    )
 
 
-def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -> tuple[Floats, Floats]:
+def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -> Pairs:
     encoder = embedding.encoder_of(index)
     taken: list[Any] = []
 
@@ -140,16 +191,17 @@ def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -
 
     numbers = {product: number for number, product in enumerate(sample.keys)}
     transforms = arrays.transforms(index.pk)
-    same, different = [np.zeros((0, len(transforms)))], [np.zeros((0, len(transforms)))]
-    random = np.random.default_rng(0)
-    for number, features in enumerate(encoding.encode(encoder, data())):
-        if not isinstance(features, np.ndarray):
-            continue
-        vectors, _ = parts.stored(features[None], transforms)
-        asked = parts.split(vectors, [transform.dimensions for transform in transforms])
-        cosines = np.stack([stored @ parts.unit(part)[0][0] for stored, part in zip(sample.parts, asked, strict=True)])
-        own = sample.products == numbers[taken[number]]
-        same.append(cosines[:, own].T[[cosines[:, own].sum(axis=0).argmax()]])
-        others = np.flatnonzero(~own)
-        different.append(cosines[:, random.choice(others, min(len(others), MOST_PAIRS // most))].T)
-    return np.vstack(same), np.vstack(different)
+
+    def compared() -> Iterator[tuple[Floats, Rows, Rows]]:
+        for number, features in enumerate(encoding.encode(encoder, data())):
+            if not isinstance(features, np.ndarray):
+                continue
+            vectors, _ = parts.stored(features[None], transforms)
+            asked = parts.split(vectors, [transform.dimensions for transform in transforms])
+            cosines = sample.cosines([parts.unit(part)[0][0] for part in asked])
+            own = sample.products == numbers[taken[number]]
+            # A photo shows a product from one side: of its pictures, the nearest.
+            nearest = np.where(own, cosines.sum(axis=1), -np.inf).argmax()
+            yield cosines, np.arange(len(own)) == nearest, ~own
+
+    return _pairs(sample, compared())

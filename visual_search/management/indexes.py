@@ -86,14 +86,13 @@ def _build(command: Any, index: SearchIndex, **options: Any) -> None:
 def _calibrate(command: Any, index: SearchIndex, **options: Any) -> None:
     found = calibration.calibrate(index)
     for kind in (calibration.SIMILAR, calibration.PHOTO):
-        curve = found[kind]
-        weights = " + ".join(
-            f"{weight:.1f} x {part['name']}" for weight, part in zip(curve["weights"], index.parts, strict=True)
-        )
-        command.stdout.write(
-            f"{kind:8} {curve['intercept']:.1f} + {weights}, from {curve['same']} pairs of one product"
-            f" and {curve['different']} of different ones"
-        )
+        pairs = f"{found[kind]['same']} pairs of one product and {found[kind]['different']} of different ones"
+        curves = found[kind]["curves"]
+        command.stdout.write(f"{kind}, from {pairs}{'; the less probable holds' if len(curves) > 1 else ''}:")
+        for curve in curves:
+            named = zip(curve["weights"], index.parts, strict=True)
+            weights = " + ".join(f"{weight:.1f} x {part['name']}" for weight, part in named)
+            command.stdout.write(f"  {curve['intercept']:.1f} + {weights}")
 
 
 def _evaluate(command: Any, index: SearchIndex, **options: Any) -> None:

@@ -62,7 +62,8 @@ class Plan:
     """How a page was found: about how many pictures pass the filter, and what was tried.
 
     Where asked for, `explained` is Postgres's plan of the last attempt, as EXPLAIN (ANALYZE, FORMAT JSON) gives it, and
-    `scanned` how many rows of pictures it read for that, those that the filter then refused among them.
+    `scanned` how many rows of pictures it read for that, those that the filter then refused among them. Postgres 18
+    prints rows a loop with two decimals (older ones with none), so `scanned` is right to 0.005 rows for each loop.
     """
 
     candidates: int
@@ -132,7 +133,7 @@ def _scanned(node: Mapping[str, Any]) -> int:
     """Return how many rows of pictures the scans at and below `node` of Postgres's plan read."""
     rows = sum(_scanned(child) for child in node.get("Plans", ()))
     if (node.get("Relation Name"), node.get("Alias")) == (ProductEmbedding._meta.db_table, "embedding"):
-        # Both figures are the average of the node's loops.
+        # Both figures are the average of the node's loops, rounded.
         rows += round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
     return rows
 
@@ -167,11 +168,11 @@ def statement_for(
     sql = f"""
         WITH nearest AS MATERIALIZED (
             SELECT embedding.product_id, embedding.image_key, embedding.embedding, embedding.part_lengths,
-                {distance} AS distance
+                {distance}{" + 0" if exact else ""} AS distance
             FROM {ProductEmbedding._meta.db_table} embedding
             WHERE embedding.index_id = {index.pk:d} AND embedding.state = 'ready'
                 AND embedding.product_id <> ALL(%s) AND {gate.sql}
-            ORDER BY {distance}{" + 0" if exact else ""} LIMIT {width:d}
+            ORDER BY distance LIMIT {width:d}
         ), scored AS (
             SELECT product_id, image_key, embedding, {similarity} AS similarity FROM nearest
         ), best AS (
@@ -182,7 +183,7 @@ def statement_for(
         SELECT product_id, image_key, similarity, (SELECT count(*) FROM nearest), {_cosines(index, target)}
         FROM page, asked ORDER BY similarity DESC, md5(product_id::text)
     """
-    values = [*target.parameters, list(target.without), *target.parameters, *target.score_parameters]
+    values = [*target.parameters, list(target.without), *target.score_parameters]
     return sql, [*values, *target.compared_parameters]
 
 

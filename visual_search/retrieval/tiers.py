@@ -30,12 +30,15 @@ def of(index: SearchIndex | None, kind: str, cosines: Sequence[float]) -> tuple[
     different ones been as likely to be met: see `logistic.fit`. None where the index isn't calibrated for it.
     """
     calibration = (index and index.calibration) or {}
-    curve = calibration.get(kind)
-    if curve is None or len(curve["weights"]) != len(cosines):
+    curves = [
+        logistic.Curve(curve["intercept"], tuple(curve["weights"]))
+        for curve in calibration.get(kind, {}).get("curves", ())
+    ]
+    if not curves or any(len(curve.weights) != len(cosines) for curve in curves):
         return None, None
     # A part without a direction is like nothing.
     known = np.nan_to_num(np.asarray(cosines, np.float64))
-    probability = float(logistic.Curve(curve["intercept"], tuple(curve["weights"])).probability(known))
+    probability = min(float(curve.probability(known)) for curve in curves)
     thresholds = calibration["thresholds"]
     if known.min() >= SAME_PICTURE:
         probability = max(probability, thresholds[Tier.EXACT])

@@ -13,6 +13,10 @@ from example_shop.celery import app
 from visual_search.contrib import folders
 
 
+QUEUE = "parcels"
+"""Not the app's: kombu keeps one list of bindings a process, and binds none anew in another folder."""
+
+
 def connection(folder: Path) -> Connection:
     paths = {"data_folder_in": folder, "data_folder_out": folder, "control_folder": folder / "control"}
     return Connection("filesystem://localhost", transport=folders.Transport, transport_options=paths)
@@ -25,13 +29,13 @@ def test_message__is_seen_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
     def look_first(part: Path, path: Path) -> None:
         assert json.loads(part.read_text())
         with connection(tmp_path) as other, pytest.raises(Empty):
-            other.SimpleQueue("visual_search").get(block=False)
+            other.SimpleQueue(QUEUE).get(block=False)
         replace(part, path)
         seen.append(path)
 
     monkeypatch.setattr(folders.os, "replace", look_first)
     with connection(tmp_path) as broker:
-        queue = broker.SimpleQueue("visual_search")
+        queue = broker.SimpleQueue(QUEUE)
         queue.put({"number": 7})
         message = queue.get(timeout=5)
         message.ack()

@@ -9,6 +9,7 @@ import pytest
 
 from tests import factories, processes
 from tests.faults import harness, invariants
+from visual_search import conf
 from visual_search.encoders import joined
 from visual_search.indexing import lifecycle, queue
 from visual_search.models import QueuedProduct
@@ -36,7 +37,7 @@ def test_f12__not_even_one_picture_fits(folder: Path) -> None:
     encoder = {"name": "tests.faults.encoders.cramped", "fits": 1, "log": str(folder / "batches")}
     second = lifecycle.create([encoder])
     factories.embed()
-    small = joined.load([encoder]).encoders[0]
+    small = joined.load([encoder], **conf.machine()).encoders[0]
     small._network.body.forward = _out_of_memory  # type: ignore[attr-defined]
     product.images.get().delete()
     factories.add_picture(product, factories.picture("teal", "bar"))

@@ -110,7 +110,7 @@ class Leaky(ShopCatalog):
 def test_hidden_products__would_be_noticed(stocked: Any, settings: Any) -> None:
     settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "CATALOG": f"{__name__}.Leaky"}
 
-    wrong = run(*stocked, responses=150)
+    wrong = run(*stocked, responses=500)
 
     kinds = {each.partition(":")[0] for each in wrong}
     assert kinds == {"similar", "terms", "photo", "words", "mixed", "GET similar", "POST photo", "GET text"}

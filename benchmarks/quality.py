@@ -10,6 +10,7 @@ of its last map, the cosine in numpy. The tasks:
   photos is learnt from every other photo, and the rest ask;
 * simulated photos of each shop's products -> its products, likewise;
 * photos of clothes -> another one of the same category, leaving the one that asks out;
+* how many photos of groceries and of clothes each shop calls "nothing good": its own, and what it doesn't sell;
 * appliances, each colour a product: the same article in another colour, and another article in the same colour, by the
   share of colour.
 
@@ -30,18 +31,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DEMO_DIR", str(ROOT / ".bench"))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_shop.settings")
 
-DEPTH = 10
+from asking import (  # noqa: E402
+    Ranked,
+    ask,
+    baseline,
+    forget_photos,
+    labels,
+    nothing_good,
+    scores,
+    similar,
+    similar_baseline,
+)
+
 QUICK_EVERY = 9
 ONE, TWO = "Lite0 320 + colour", "Lite0 + MobileNetV2 320 + colour"
+STRANGERS_EVERY = 4
 Row = dict[str, str]
-Ranked = list[list[str]]
 
 
 def main() -> int:
@@ -115,6 +125,7 @@ class Benchmark:
             if shop is None:
                 self.simulated(indexes)
         if not self.quick:
+            self.strangers()
             self.clothes()
             self.variants()
         print("\nmilliseconds a photo, from bytes to products, one at a time")
@@ -178,6 +189,21 @@ class Benchmark:
             note(name, [ask(data, among=shops[row["shop"]]) for row, data in asked])
         for shop, found in figures.items():
             self.show(f"Simulated photos -> {shop}", found)
+
+    def strangers(self) -> None:
+        """Ask each shop with photos of groceries and of clothes: how many does it call "nothing good"?"""
+        kinds = ("grocery", "clothing")
+        photos = {kind: [photo for photo in self.photos if photo["set"] == kind][::STRANGERS_EVERY] for kind in kinds}
+        for shop in dict.fromkeys(row["shop"] for row in self.rows("images.csv")):
+            figures = {}
+            for name in self.each(self.indexes(self.folder, shop)):
+                forget_photos()
+                figures[name] = {
+                    kind: sum(nothing_good((self.folder / photo["image"]).read_bytes()) for photo in photos[kind])
+                    / len(photos[kind])
+                    for kind in kinds
+                }
+            self.show(f'Called "nothing good" by {shop}', figures)
 
     def clothes(self) -> None:
         """Ask with each photo for another one of its category."""
@@ -258,79 +284,6 @@ class Benchmark:
         print(f"\n{title:38}" + "".join(f"{name:>9}" for name in next(iter(figures.values()))))
         for name, row in figures.items():
             print(f"  {name:36}" + "".join(f"{100 * value:9.1f}" for value in row.values()))
-
-
-def ask(photo: bytes, *, learn: bool = False, among: Iterable[str] | None = None) -> list[str]:
-    from example_shop.catalogue.models import Product
-    from visual_search.retrieval import answers
-    from visual_search.retrieval.query import Query
-
-    narrowed = None if among is None else Product.objects.filter(slug__in=among)
-    return [p.slug for p in answers.answer(Query(photo=photo, limit=DEPTH, queryset=narrowed), learn=learn).products]
-
-
-def similar(slug: str, *, colour: float | None = None) -> list[str]:
-    from example_shop.catalogue.models import Product
-    from visual_search.retrieval import answers
-    from visual_search.retrieval.query import Query
-
-    found = answers.answer(Query(product=Product.objects.get(slug=slug), limit=DEPTH, colour=colour))
-    return [product.slug for product in found.products]
-
-
-def forget_photos() -> None:
-    from visual_search.models import PhotoMean
-
-    for row in PhotoMean.objects.all():
-        PhotoMean.objects.filter(pk=row.pk).update(count=0, sums=np.zeros(len(row.sums)))
-
-
-def catalogue() -> tuple[Any, np.ndarray, np.ndarray]:
-    """Return the baseline's encoder, the directions of the shop's pictures [n, 1280], and their products' slugs [n]."""
-    from example_shop.catalogue.models import ProductImage
-    from visual_search import encoders
-    from visual_search.encoders import parts
-    from visual_search.indexing import encoding
-
-    encoder = encoders.load("efficientnet_lite0")
-    images = list(ProductImage.objects.select_related("product"))
-    features = np.stack(list(encoding.encode(encoder, (image.image.read() for image in images))))
-    return encoder, parts.unit(features)[0], np.array([image.product.slug for image in images])
-
-
-def baseline(files: Sequence[bytes], among: Sequence[set[str]] | None = None) -> Ranked:
-    """Return the nearest products of each photo by the cosine of raw features, the best picture of each."""
-    from visual_search.encoders import parts
-    from visual_search.indexing import encoding
-
-    encoder, pictures, slugs = catalogue()
-    ranked = []
-    for number, data in enumerate(files):
-        photo = encoder.encode([encoding.decoder().decode(data, min_size=encoder.input_size)])
-        order = np.argsort(-(pictures @ parts.unit(photo)[0][0]))
-        found = dict.fromkeys(slugs[order].tolist())
-        ranked.append([slug for slug in found if among is None or slug in among[number]][:DEPTH])
-    return ranked
-
-
-def similar_baseline() -> dict[str, list[str]]:
-    _, pictures, found = catalogue()
-    order = np.argsort(-(pictures @ pictures.T), axis=1)
-    ranked = zip(found.tolist(), found[order].tolist(), strict=True)
-    return {slug: [other for other in row if other != slug][:DEPTH] for slug, row in ranked}
-
-
-def scores(ranked: Sequence[Sequence[str]], wanted: Sequence[str]) -> dict[str, float]:
-    """Return R@1, R@5, R@10 and mAP@10; with one right product a photo the last is the mean reciprocal rank."""
-    ranks = [list(row).index(right) + 1 if right in row else None for row, right in zip(ranked, wanted, strict=True)]
-    recall = {f"R@{k}": float(np.mean([rank is not None and rank <= k for rank in ranks])) for k in (1, 5, 10)}
-    return recall | {"mAP@10": float(np.mean([1 / rank if rank else 0 for rank in ranks]))}
-
-
-def labels(ranked: dict[str, list[str]], label: dict[str, str]) -> dict[str, float]:
-    """Return how often the first result has the label of the one that asks, and the share of the ten that have it."""
-    same = [[label[other] == label[slug] for other in row] for slug, row in ranked.items()]
-    return {"R@1": float(np.mean([row[0] for row in same])), "P@10": float(np.mean([np.mean(row) for row in same]))}
 
 
 def arguments() -> argparse.Namespace:

@@ -12,7 +12,6 @@ from kombu import Connection
 from example_shop.celery import app
 from visual_search.contrib import folders
 
-
 QUEUE = "parcels"
 """Not the app's: kombu keeps one list of bindings a process, and binds none anew in another folder."""
 

@@ -85,7 +85,8 @@ def quantise(encoder: base.Encoder, images: Iterable[Image.Image], out: Path) ->
         )
     pixels = [running.prepare.pixels([image]) for image in images]
     ops = running.model.get_ops()
-    nncf.set_log_level(logging.ERROR)
+    # Not by `nncf.set_log_level`, which raises the level of all handlers of that logger, others' among them.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     quantised = nncf.quantize(
         running.model,
         nncf.Dataset(pixels),

@@ -1,6 +1,7 @@
 # `make demo` and `make test` need Python 3.11, pip and make, and install nothing outside this folder.
 
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -15,8 +16,8 @@ demo: $(VENV)/.demo ## Run the example shop on http://127.0.0.1:8000/ (CATALOG=f
 	@exec $(BIN)/python manage.py demo $(if $(CATALOG),--catalog "$(CATALOG)") $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/.test ## Run every test that can run on this machine
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --ds=tests.settings_uuid
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --ds=tests.settings_uuid
 
 faults: $(VENV)/.test ## Kill, freeze and starve all that indexing stands on, and count what it survives (some 20 minutes)
 	FAULTS=1 $(BIN)/python -m pytest tests/faults

@@ -9,10 +9,15 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 
 from tests import factories
+from visual_search.indexing import lifecycle
 
 OF_THE_UUID_SHOP = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
 BOTH_SHOPS = ("indexing", "retrieval", "zshop")
 """Folders of tests that any shop has to pass: `pytest --ds=tests.settings_uuid` runs these alone."""
+
+
+ALONE = ("faults", "visibility")
+"""Folders of tests that other ones beside them, on the same brokers and cores, would disturb."""
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -21,6 +26,15 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if OF_THE_UUID_SHOP:
         return True if folder and folder[0] not in BOTH_SHOPS else None
     return True if folder == ("zshop",) else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell xdist what stays together: a module's tests, and all that start processes or talk to a broker."""
+    for item in items:
+        alone = hasattr(item.module, "processes") or item.path.parent.name in ALONE  # type: ignore[attr-defined]
+        alone = alone or any(item.get_closest_marker(name) for name in ("browser", "install", "worker"))
+        item.add_marker(pytest.mark.xdist_group("alone" if alone else str(item.path)))
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +46,12 @@ def _own_media(settings: Any, tmp_path: Path) -> None:
 def _empty_cache() -> None:
     # Throttles count in the cache.
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_simulated_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each index of 20 products and more would take some seconds for them.
+    monkeypatch.setattr(lifecycle, "CALIBRATION_SECONDS", 0.0)
 
 
 @pytest.fixture

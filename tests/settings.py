@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("DEMO_DIR", str(Path(__file__).resolve().parent.parent / ".test"))
-if "BROKER_DIR" not in os.environ:
+# A process that a test starts shares the test's broker; pytest's own processes (`-n`) have one each.
+if os.environ.get("BROKER_OF") != os.environ.get("PYTEST_XDIST_WORKER", ""):
+    os.environ["BROKER_OF"] = os.environ.get("PYTEST_XDIST_WORKER", "")
     os.environ["BROKER_DIR"] = tempfile.mkdtemp(prefix="visual-search-broker-")
     atexit.register(shutil.rmtree, os.environ["BROKER_DIR"], ignore_errors=True)
 

@@ -6,9 +6,7 @@ import argparse
 import ast
 import inspect
 import io
-import itertools
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from rest_framework import exceptions as rest_exceptions
 
 import visual_search
 from example_shop.catalogue.models import Product
-from tests import factories
+from tests import factories, settings_table
 from visual_search import conf, exceptions
 from visual_search.asking import problems
 from visual_search.retrieval import targets
@@ -29,7 +27,6 @@ PACKAGE = ROOT / "visual_search"
 README = ROOT / "README.md"
 API = ROOT / "docs" / "api.md"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
-SETTINGS = re.compile(r"(?<=--write -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 ALL = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
@@ -50,18 +47,6 @@ OTHER_SETTINGS = {
     "OMP_NUM_THREADS", "REST_FRAMEWORK", "VISUAL_SEARCH",
 }  # fmt: skip
 """Settings (one variable among them) of Django and others that the docs may name."""
-
-
-def settings_table() -> str:
-    """Return the settings as a table, from the class that defines them."""
-    body = ast.parse(inspect.getsource(conf.Settings)).body[0].body  # type: ignore[attr-defined]
-    lines = ["", "| Key | Default | What it does |", "|---|---|---|"]
-    for assignment, text in itertools.pairwise(body):
-        if isinstance(assignment, ast.AnnAssign) and isinstance(text, ast.Expr):
-            default = ast.unparse(assignment.value).replace("|", "\\|")  # type: ignore[arg-type]
-            meaning = " ".join(ast.literal_eval(text.value).split()).replace("|", "\\|")
-            lines.append(f"| `{ast.unparse(assignment.target)}` | `{default}` | {meaning} |")
-    return "\n".join([*lines, "", ""])
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -112,8 +97,8 @@ def codes_of_the_package() -> set[str]:
 
 
 def test_settings__are_documented_as_they_are() -> None:
-    assert SETTINGS.search(README.read_text()).group() == settings_table()  # type: ignore[union-attr]
-    assert len(re.findall(r"^\| `[A-Z_]+`", settings_table(), re.MULTILINE)) == len(conf.names())
+    assert settings_table.PLACE.search(README.read_text()).group() == settings_table.written()  # type: ignore[union-attr]
+    assert len(re.findall(r"^\| `[A-Z_]+`", settings_table.written(), re.MULTILINE)) == len(conf.names())
 
 
 @pytest.mark.parametrize("document", ALL, ids=lambda path: path.name)
@@ -282,7 +267,3 @@ def test_catalogue__of_the_docs_is_imported_and_embedded(tmp_path: Path) -> None
     kettle = Product.objects.get(slug="copper-kettle")
     assert (str(kettle.category), str(kettle.price)) == ("Kettles", "49.99")
     assert [product.slug for product in visual_search.similar_to(kettle)] == ["enamel-mug"]
-
-
-if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
-    README.write_text(SETTINGS.sub(lambda _: settings_table(), README.read_text()))

@@ -129,7 +129,8 @@ def test_f24__build_of_the_hnsw_index_is_killed(monkeypatch: pytest.MonkeyPatch)
         processes.wait_for(lambda: harness.waits_for_lock("CREATE INDEX CONCURRENTLY"))
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE 'CREATE INDEX CONCURRENTLY%'"
             )
         processes.wait_for(lambda: not builder._threads[index.pk].is_alive())
         with connection.cursor() as cursor:

@@ -50,7 +50,8 @@ def kill_the_build() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX CONCURRENTLY%'"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            " AND query LIKE 'CREATE INDEX CONCURRENTLY%'"
         )
         return bool(cursor.fetchall())
 
@@ -66,12 +67,15 @@ def test_build__waits_for_it(index: SearchIndex) -> None:
     assert hnsw.valid(index.pk)
 
 
+def phase(index: SearchIndex) -> str | None:
+    progress = hnsw.progress(index.pk)
+    return progress and progress.phase
+
+
 def test_build__goes_on_past_the_deadline(index: SearchIndex, writer: threading.Event) -> None:
     assert not builder.build(index, time.monotonic() + 0.5)
     assert not builder.build(index, time.monotonic() + 0.1), "the thread that builds is not joined by another"
-    progress = hnsw.progress(index.pk)
-    assert progress is not None
-    assert progress.phase == "waiting for writers before build"
+    processes.wait_for(lambda: phase(index) == "waiting for writers before build")
 
     writer.set()
 

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from tests import factories
-from visual_search import catalog, exceptions
+from visual_search import exceptions
 from visual_search.indexing import calibration, embedding, lifecycle, logistic
 
 pytestmark = pytest.mark.django_db
@@ -15,9 +15,8 @@ pytestmark = pytest.mark.django_db
 ONE_PICTURE = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
 
 
-def shop(count: int, monkeypatch: Any) -> Any:
+def shop(count: int) -> Any:
     """Return a live index of `count` products, each with two pictures where the shop has as many."""
-    monkeypatch.setattr(lifecycle, "CALIBRATION_SECONDS", 0.0)
     for number in range(count):
         colour, shape = f"#{(number + 1) * 2_654_435_761 % 2**24:06x}", ("circle", "square", "bar")[number % 3]
         pictures = [factories.picture(colour, shape, size=size) for size in (96, 120)]
@@ -25,8 +24,8 @@ def shop(count: int, monkeypatch: Any) -> Any:
     return factories.embed()
 
 
-def test_calibrate__from_the_shops_own_pictures(monkeypatch: Any) -> None:
-    index = shop(24, monkeypatch)
+def test_calibrate__from_the_shops_own_pictures() -> None:
+    index = shop(24)
 
     found = calibration.calibrate(index)
 
@@ -38,15 +37,16 @@ def test_calibrate__from_the_shops_own_pictures(monkeypatch: Any) -> None:
     assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.3}
     index.refresh_from_db()
     assert index.calibration == found
-    for kind in ("similar", "photo"):
+    # Without two pictures of one product, "similar" is the prior, and that is wide in a shop of three shapes.
+    for kind in ("photo",) if ONE_PICTURE else ("similar", "photo"):
         (stored,) = found[kind]["curves"]
         curve = logistic.Curve(stored["intercept"], tuple(stored["weights"]))
         assert curve.probability([0.95]) > 0.7 > 0.2 > curve.probability([0.0])
 
 
-def test_calibrate__another_curve_goes_by_all_but_colour(monkeypatch: Any, settings: Any) -> None:
+def test_calibrate__another_curve_goes_by_all_but_colour(settings: Any) -> None:
     settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
-    index = shop(20, monkeypatch)
+    index = shop(20)
 
     found = calibration.calibrate(index)
 
@@ -56,23 +56,23 @@ def test_calibrate__another_curve_goes_by_all_but_colour(monkeypatch: Any, setti
         assert [weight > 0 for weight in plain["weights"]] == [True, False]
 
 
-def test_calibrate__of_colour_alone_has_one_curve(monkeypatch: Any, settings: Any) -> None:
+def test_calibrate__of_colour_alone_has_one_curve(settings: Any) -> None:
     settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["colour"]}
-    index = shop(20, monkeypatch)
+    index = shop(20)
 
     assert [len(calibration.calibrate(index)[kind]["curves"]) for kind in ("similar", "photo")] == [1, 1]
 
 
-def test_calibrate__the_same_each_time(monkeypatch: Any) -> None:
-    index = shop(20, monkeypatch)
+def test_calibrate__the_same_each_time() -> None:
+    index = shop(20)
 
     first, second = (calibration.calibrate(index) for _ in range(2))
 
     assert {**first, "measured_at": ""} == {**second, "measured_at": ""}
 
 
-def test_calibrate__a_small_shop_has_the_prior(monkeypatch: Any) -> None:
-    index = shop(1, monkeypatch)
+def test_calibrate__a_small_shop_has_the_prior() -> None:
+    index = shop(1)
     index.embeddings.filter(position=1).delete()
 
     found = calibration.calibrate(index)
@@ -93,8 +93,8 @@ def test_calibrate__of_an_empty_shop() -> None:
     assert calibration.calibrate(index)["similar"]["same"] == 0
 
 
-def test_calibrate__without_time_for_photos_takes_the_curve_of_similar(monkeypatch: Any) -> None:
-    index = shop(20, monkeypatch)
+def test_calibrate__without_time_for_photos_takes_the_curve_of_similar() -> None:
+    index = shop(20)
 
     found = calibration.calibrate(index, seconds=0)
 
@@ -103,7 +103,7 @@ def test_calibrate__without_time_for_photos_takes_the_curve_of_similar(monkeypat
 
 
 def test_calibrate__an_encoder_that_fails_is_logged(monkeypatch: Any, caplog: Any) -> None:
-    index = shop(20, monkeypatch)
+    index = shop(20)
 
     def fails(index: Any) -> Any:
         raise exceptions.EncoderError("gone")
@@ -115,12 +115,11 @@ def test_calibrate__an_encoder_that_fails_is_logged(monkeypatch: Any, caplog: An
     assert "calibrated without simulated photos" in caplog.text
 
 
-def test_complete__an_index_is_calibrated_before_it_is_live() -> None:
-    for number in range(3):
-        factories.product(pictures=[factories.picture(factories.COLOURS[number])])
-    index = factories.embed()
+def test_complete__an_index_is_calibrated_before_it_is_live(monkeypatch: Any) -> None:
+    monkeypatch.setattr(lifecycle, "CALIBRATION_SECONDS", 60.0)
 
-    assert index is not None
+    index = shop(20)
+
     assert index.calibration is not None
     assert set(index.calibration) == {"similar", "photo", "thresholds", "measured_at"}
-    assert catalog.product_model()._default_manager.count() == 3
+    assert index.calibration["photo"]["same"] == 20

@@ -174,10 +174,10 @@ def test_statement__a_generic_plan_uses_the_hnsw_index_alike(
     key, vector = next(iter(vectors.items()))
     query = Query(product=key)
     target, gate = targets.of(index, query), gates.of(query)
-    values = [key, [key], key, *target.compared_parameters]
+    values = [key, [key], *target.compared_parameters]
     if asked == "with a photo":
         target = targets.Target(vector=f"%s::halfvec({DIMENSIONS})", parameters=(HalfVector(vector),))
-        values = [HalfVector(vector).to_text(), [], HalfVector(vector).to_text()]
+        values = [HalfVector(vector).to_text(), []]
     right, _ = nearest.ask(index, target, gate=gate, limit=10, exact=exact, width=40)
     sql, parameters = nearest.statement_for(index, target, gate=gate, limit=10, exact=exact, width=40)
     before = hnsw_scans(index)

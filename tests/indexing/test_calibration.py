@@ -34,7 +34,7 @@ def test_calibrate__from_the_shops_own_pictures() -> None:
     others = 23 + 5 if ONE_PICTURE else 25 + 5
     assert (found["similar"]["same"], found["similar"]["different"]) == (siblings, (24 + siblings) * others)
     assert (found["photo"]["same"], found["photo"]["different"]) == (24, 24 * others)
-    assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.3}
+    assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.35}
     index.refresh_from_db()
     assert index.calibration == found
     # Without two pictures of one product, "similar" is the prior, and that is wide in a shop of three shapes.

@@ -26,11 +26,11 @@ Rows = npt.NDArray[np.bool_]
 
 SIMILAR, PHOTO = "similar", "photo"
 
-THRESHOLDS = {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.3}
+THRESHOLDS = {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.35}
 """Least probability of each tier. What is below the last one is nothing good.
 
 Real photos are less like catalogue pictures than simulated ones, so 0.5 would call a third of good answers bad: see
-docs/evaluation.md for what 0.3 gives.
+docs/evaluation.md for what 0.35 gives.
 """
 
 PRODUCTS, PICTURES = 400, 4

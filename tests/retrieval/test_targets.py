@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from django.conf import settings
 from django.test import override_settings
+from pgvector import HalfVector
 
 from tests import factories
 from visual_search import exceptions, models
-from visual_search.indexing import lifecycle
+from visual_search.indexing import gate, lifecycle
 from visual_search.retrieval import answers, live
-from visual_search.retrieval.query import Query
+from visual_search.retrieval.query import Query, Term
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +55,29 @@ def test_colour__moves_between_the_other_part_and_colour(shelf: dict[str, Any], 
     without = names(Query(**key, colour=0.0))
     lifecycle.activate(_filled(lifecycle.create(["tiny"])), force=True)
     assert without == names(Query(**key)) != names(Query(product=shelf["crimson bar"].pk))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "pearson"])
+def test_vectors__with_the_least_number_that_a_half_can_hold(metric: str) -> None:
+    # pgvector refuses to multiply halfvecs where a product of two elements that aren't 0 comes out as 0.
+    with using(ENCODERS=["tiny", "colour"], METRIC=metric):
+        shelf = _shelf()
+        product = shelf["crimson circle"].pk
+        before = [names(query) for query in _queries(shelf)]
+        row = models.ProductEmbedding.objects.get(product=product)
+        vector = np.array(row.embedding, np.float32)
+        vector[np.abs(vector).argsort()[:5]] = 6e-8
+        models.ProductEmbedding.objects.filter(pk=row.pk).update(embedding=HalfVector(vector))
+        assert np.count_nonzero(np.array(models.ProductEmbedding.objects.get(pk=row.pk).embedding) == 2**-24) == 5
+
+        assert [names(query) for query in _queries(shelf)] == before
+        assert gate.evaluate(models.SearchIndex.objects.live()).coverage == 1
+
+
+def _queries(shelf: dict[str, Any]) -> list[Query]:
+    key, other = shelf["crimson circle"].pk, shelf["seagreen bar"].pk
+    terms = [(Term(product=key), Term(product=other, weight=weight)) for weight in (-0.5, 0.01, 10)]
+    return [Query(product=key), *(Query(terms=each) for each in terms)]
 
 
 def _filled(index: models.SearchIndex) -> models.SearchIndex:

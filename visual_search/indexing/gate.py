@@ -164,7 +164,7 @@ def _finds_sibling(index: SearchIndex, product: Any, image: str) -> bool:
     rows = _run(
         f"SELECT product_id, image_key FROM {_TABLE} WHERE index_id = {index.pk:d} AND state = 'ready'"
         f" ORDER BY embedding::halfvec({index.dimensions}) {hnsw.operator(index)}"
-        f" (SELECT embedding::halfvec({index.dimensions}){_weighted(index)} FROM {_TABLE}"
+        f" (SELECT {_weighted(index)} FROM {_TABLE}"
         f" WHERE index_id = {index.pk:d} AND product_id = %s AND image_key = %s) LIMIT 2",
         [product, image],
     )
@@ -173,11 +173,11 @@ def _finds_sibling(index: SearchIndex, product: Any, image: str) -> bool:
 
 
 def _weighted(index: SearchIndex) -> str:
-    """Return SQL that gives each part the share that it has in a query; only Euclidean rows hold it themselves."""
+    """Return SQL for an embedding with the shares that a query gives its parts; Euclidean rows hold them themselves."""
     shares = [float(part["share"]) for part in index.parts]
     if len(set(shares)) == 1 or index.metric == SearchIndex.Metric.EUCLIDEAN:
-        return ""
-    return f" * {hnsw.weights(index, shares)}"
+        return f"embedding::halfvec({index.dimensions})"
+    return hnsw.weighted(index, "embedding", shares)
 
 
 def _run(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:

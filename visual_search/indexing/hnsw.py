@@ -76,13 +76,17 @@ def operator(index: SearchIndex) -> str:
     return OPERATORS[SearchIndex.Metric(index.metric)][0]
 
 
-def weights(index: SearchIndex, shares: Sequence[float]) -> str:
-    """Return `shares` of the parts as SQL for weights of the dimensions: a constant to the planner, short to send."""
+def weighted(index: SearchIndex, vector: str, shares: Sequence[float]) -> str:
+    """Return SQL for a stored `vector` (SQL) with each part times its share; the planner sees shares as a constant.
+
+    They are multiplied in 32 bits: pgvector's product of two halfvecs raises where one of its elements underflows.
+    """
+    size = index.dimensions
     arrays = (
         f"array_fill({share!r}::real, ARRAY[{part['dimensions']}])"
         for share, part in zip(shares, index.parts, strict=True)
     )
-    return f"({' || '.join(arrays)})::halfvec({index.dimensions})"
+    return f"({vector}::halfvec({size})::vector({size}) * ({' || '.join(arrays)})::vector({size}))::halfvec({size})"
 
 
 def similarity(index: SearchIndex, distance: str) -> str:

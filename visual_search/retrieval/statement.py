@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from django.db import connections, transaction
 from django.db.utils import DatabaseErrorWrapper
-from pgvector import HalfVector
+from pgvector import HalfVector, Vector
 from pgvector.psycopg import register_vector
 from psycopg.pq import TransactionStatus
 
@@ -50,7 +50,7 @@ def run(
         raise transaction.TransactionManagementError("The transaction is broken: no query until the end of its block.")
     configure = ", ".join(f"set_config('{name}', %s, true)" for name in settings)
     first = f"SELECT (SELECT id FROM {SearchIndex._meta.db_table} WHERE state = 'live'), {configure}"
-    ask = _pipelined if any(isinstance(value, HalfVector) for value in parameters) else _at_once
+    ask = _pipelined if any(isinstance(value, HalfVector | Vector) for value in parameters) else _at_once
     with DatabaseErrorWrapper(connection):
         try:
             live_index, rows = ask(raw, (first, list(settings.values())), (sql, parameters), inside=inside)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from pgvector import HalfVector
+from pgvector import Vector as FullVector
 
 from visual_search.encoders import colour as colours
 from visual_search.encoders import parts
@@ -88,7 +89,7 @@ def _product(
     if len(set(shares)) == 1:
         return Target(vector=plain, parameters=key, compared=plain, compared_parameters=key, without=without)
     return Target(
-        vector=stored(index, times=hnsw.weights(index, shares)),
+        vector=stored(index, shares=shares),
         parameters=key,
         scale=_scale(shares),
         compared=plain,
@@ -138,20 +139,21 @@ def _spread(index: SearchIndex, shares: Sequence[float]) -> Vector:
     return np.repeat(np.asarray(shares, np.float32), [part["dimensions"] for part in index.parts])
 
 
-def _stored(index: SearchIndex, *, times: str = "") -> str:
-    """Return SQL for the vector of a product's first picture, which never leaves the server, `times` weights."""
-    return _source(index, times, "") + " ORDER BY source.position, source.image_key LIMIT 1)"
+def _stored(index: SearchIndex, *, shares: Sequence[float] | None = None) -> str:
+    """Return SQL for the vector of a product's first picture, which never leaves the server, its parts by `shares`."""
+    return _source(index, shares, "") + " ORDER BY source.position, source.image_key LIMIT 1)"
 
 
-def _picture(index: SearchIndex, *, times: str = "") -> str:
-    """Return SQL for the vector of the picture of a product that has a key, `times` weights."""
-    return _source(index, times, " AND source.image_key = %s") + ")"
+def _picture(index: SearchIndex, *, shares: Sequence[float] | None = None) -> str:
+    """Return SQL for the vector of the picture of a product that has a key, its parts by `shares`."""
+    return _source(index, shares, " AND source.image_key = %s") + ")"
 
 
-def _source(index: SearchIndex, times: str, condition: str) -> str:
-    factor = f" * {times}" if times else ""
+def _source(index: SearchIndex, shares: Sequence[float] | None, condition: str) -> str:
+    vector = "source.embedding"
+    found = f"{vector}::halfvec({index.dimensions})" if shares is None else hnsw.weighted(index, vector, shares)
     return (
-        f"(SELECT source.embedding::halfvec({index.dimensions}){factor} FROM {ProductEmbedding._meta.db_table} source"
+        f"(SELECT {found} FROM {ProductEmbedding._meta.db_table} source"
         f" WHERE source.index_id = {index.pk} AND source.product_id = %s AND source.state = 'ready'{condition}"
     )
 
@@ -159,21 +161,22 @@ def _source(index: SearchIndex, times: str, condition: str) -> str:
 def _several(index: SearchIndex, terms: Sequence[Term], shares: Sequence[float], without: tuple[Any, ...]) -> Target:
     """Return `S sum(w v)`, v the stored vector of each term, w its weight, S the shares of the parts.
 
-    A cosine doesn't ask for its length. Until the photos' mean is known, photos are centred on the catalogue's here,
-    so that products and photos can be added; words are not centred. A product without a vector yet adds nothing.
+    A cosine doesn't ask for its length: it is made 1, since what a halfvec can hold ends at 65,504 and at 6e-8. Until
+    the photos' mean is known, photos are centred on the catalogue's here, so that products and photos can be added;
+    words are not centred. A product without a vector yet adds nothing.
     """
-    weights = _spread(index, shares)
+    size, weights = index.dimensions, _spread(index, shares)
     rows: list[str] = []
     values: list[Any] = []
     seen: list[Vector] = []
     for term in terms:
         vector, parameters, features = _vector(index, term)
         seen += features
-        rows.append(f"SELECT {vector} * %s::halfvec({index.dimensions})")
-        values += [*parameters, HalfVector(weights * np.float32(term.weight))]
+        rows.append(f"SELECT {vector}::vector({size}) * %s::vector({size})")
+        values += [*parameters, FullVector(weights * np.float32(term.weight))]
     added = " UNION ALL ".join(rows)
     return Target(
-        vector=f"(SELECT sum(term.v)::halfvec({index.dimensions}) FROM ({added}) term(v))",
+        vector=f"(SELECT l2_normalize(sum(term.v))::halfvec({size}) FROM ({added}) term(v))",
         parameters=tuple(values),
         without=without,
         photos=tuple(seen),
@@ -201,9 +204,10 @@ def _mean(index: SearchIndex, terms: Sequence[Term], without: tuple[Any, ...]) -
     )
     return Target(
         vector=f"""(
-            SELECT sum(v * array_fill(({factor})::real, ARRAY[{size}])::halfvec({size}))::halfvec({size})
+            SELECT sum(v * array_fill(({factor})::real, ARRAY[{size}])::vector({size}))::halfvec({size})
             FROM (
-                SELECT v, w, sum(greatest(w, 0)) OVER () AS positive, sum(greatest(-w, 0)) OVER () AS negative
+                SELECT v::vector({size}), w, sum(greatest(w, 0)) OVER () AS positive,
+                    sum(greatest(-w, 0)) OVER () AS negative
                 FROM ({" UNION ALL ".join(rows)}) term(v, w) WHERE v IS NOT NULL
             ) weighted)""",
         parameters=tuple(values),

@@ -49,7 +49,7 @@ from asking import (  # noqa: E402
 )
 
 QUICK_EVERY = 9
-ONE, TWO = "Lite0 320 + colour", "Lite0 + MobileNetV2 320 + colour"
+DEFAULT, ONE, TWO = "Lite0 224 + colour", "Lite0 320 + colour", "Lite0 + MobileNetV2 320 + colour"
 STRANGERS_EVERY = 4
 Row = dict[str, str]
 
@@ -92,7 +92,7 @@ def recipes(options: argparse.Namespace) -> dict[str, list[Any]]:
     if not options.quick:
         found = {
             "Lite0 224": [lite0],
-            "Lite0 224 + colour": [lite0, "colour"],
+            DEFAULT: [lite0, "colour"],
             "Lite0 224, two crops + colour": [{"name": lite0, "crops": 2}, "colour"],
             **found,
         }
@@ -196,7 +196,7 @@ class Benchmark:
         photos = {kind: [photo for photo in self.photos if photo["set"] == kind][::STRANGERS_EVERY] for kind in kinds}
         for shop in dict.fromkeys(row["shop"] for row in self.rows("images.csv")):
             figures = {}
-            for name in self.each(self.indexes(self.folder, shop)):
+            for name in self.each(self.indexes(self.folder, shop, recipes=(DEFAULT, ONE))):
                 forget_photos()
                 figures[name] = {
                     kind: sum(nothing_good((self.folder / photo["image"]).read_bytes()) for photo in photos[kind])
@@ -255,8 +255,8 @@ class Benchmark:
                 shown.writerow(["made", slug, slug, self.folder / picture, 0])
         return folder
 
-    def indexes(self, folder: Path, shop: str | None) -> dict[str, Any]:
-        """Import a catalogue and return a filled index of each recipe."""
+    def indexes(self, folder: Path, shop: str | None, *, recipes: Sequence[str] = ()) -> dict[str, Any]:
+        """Import a catalogue and return a filled index of each of `recipes`, by default of all."""
         from django.core.management import call_command
 
         from visual_search.indexing import hnsw, lifecycle
@@ -267,7 +267,7 @@ class Benchmark:
             hnsw.drop(index.pk)
         SearchIndex.objects.all().delete()
         call_command("import_catalog", str(folder), shop=shop, stdout=io.StringIO())
-        made = {name: lifecycle.create(encoders) for name, encoders in self.recipes.items()}
+        made = {name: lifecycle.create(self.recipes[name]) for name in recipes or self.recipes}
         filling.until_empty(sys.stderr, made[ONE])
         return made
 

@@ -36,6 +36,9 @@ class Settings:
     LEARN_PHOTO_MEAN: bool = True
     """Keep the sum of customers' photos' vectors and their number, and centre later photos on their mean."""
 
+    REGIONS: int = 0
+    """Things on a catalogue picture, 0 to 4, that get vectors of their own in a new index: finds what is in a scene."""
+
     METRIC: str = "cosine"
     """What makes two pictures alike in a new index: "cosine", "pearson" or "euclidean"."""
 

@@ -55,6 +55,7 @@ def test_similar__answers_products_in_rank_order(client: APIClient, shop: Simple
         "tier": "exact",
         "probability": round(first["probability"], 4),
         "matched_image": {"key": str(image.pk), "url": image.image.url, "alt": "Picture 0"},
+        "matched_region": None,
     }
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Cache-Control"] == "private, no-cache"

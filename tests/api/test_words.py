@@ -44,6 +44,7 @@ def test_words__answer_products_that_match(client: APIClient, shop: SimpleNamesp
         "tier": None,
         "probability": None,
         "matched_image": None,
+        "matched_region": None,
     }
     assert answer["state"] == "ready"
     assert response.headers["Cache-Control"] == "private, no-cache"

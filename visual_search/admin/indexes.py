@@ -63,7 +63,7 @@ class SearchIndexAdmin(admin.ModelAdmin):
     )  # fmt: skip
     actions = ("activate_selected",)
     fieldsets = (
-        (None, {"fields": ("state_badge", "encoder_names", "metric", "created_at", "activated_at")}),
+        (None, {"fields": ("state_badge", "encoder_names", "metric", "regions", "created_at", "activated_at")}),
         (_("Products and pictures"), {"fields": ("products", "ready", "failed", "fitted_on")}),
         (_("Vectors"), {"fields": ("dimensions", "vector_parts", "projection_text", "photos_seen", "fingerprint")}),
         (_("Measured"), {"fields": ("calibration_text", "evaluation_text"), "classes": ["collapse"]}),

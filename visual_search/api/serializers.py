@@ -50,6 +50,12 @@ class VisualSearchResult(serializers.Serializer[Any]):
         help_text="What the tier was read from, 0 to 1, to 4 decimals: that both show the same product.",
     )
     matched_image = VisualSearchMatchedImage(allow_null=True)
+    matched_region = serializers.ListField(
+        child=serializers.FloatField(),
+        allow_null=True,
+        help_text="Left, top, right and bottom of the part of that picture which is nearest, in shares of its sides;"
+        " null for all of it.",
+    )
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the fields, with `id` of the type that the shop's primary key has."""
@@ -150,6 +156,7 @@ def answer(found: answers.Answer, search: uuid.UUID | None) -> dict[str, Any]:
                 "tier": product.tier,
                 "probability": None if product.probability is None else round(product.probability, 4),
                 "matched_image": _image(product.matched_image),
+                "matched_region": product.matched_region,
             }
             for rank, product in enumerate(found.products, start=1)
         ],

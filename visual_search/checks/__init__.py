@@ -28,6 +28,7 @@ _TYPES: dict[str, Any] = {
     "CATALOG": str,
     "COLOUR_SHARE": int | float,
     "LEARN_PHOTO_MEAN": bool,
+    "REGIONS": int,
     "METRIC": str,
     "DEVICE": str,
     "RUNTIME": str,
@@ -48,8 +49,14 @@ _TYPES: dict[str, Any] = {
 
 _MOST = {
     "EF_SEARCH": (1000, "pgvector allows 1 to 1000."),
+    "REGIONS": (
+        SearchIndex.MOST_REGIONS,
+        f"An index looks for at most {SearchIndex.MOST_REGIONS} things on a picture.",
+    ),
     "MAX_LIMIT": (query.MOST_RESULTS, f"A search has at most {query.MOST_RESULTS} results."),
 }
+
+_LEAST = {"REGIONS": 0}
 
 _CHOICES = {"METRIC": SearchIndex.Metric.values, "RUNTIME": registry.RUNTIMES}
 
@@ -109,8 +116,9 @@ def _hint(key: str, value: Any) -> str:
         return f"Give a value of type {kind.__name__}."
     if key in _CHOICES and value not in _CHOICES[key]:
         return f"Give one of {', '.join(map(repr, _CHOICES[key]))}."
-    if kind is int and value < 1:
-        return "Give 1 or more."
+    least = _LEAST.get(key, 1)
+    if kind is int and value < least:
+        return f"Give {least} or more."
     most, hint = _MOST.get(key, (value, ""))
     return hint if kind is int and value > most else ""
 

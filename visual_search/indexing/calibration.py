@@ -133,7 +133,7 @@ def _sample(index: SearchIndex) -> Sample:
             f"""
             WITH pictures AS (SELECT product_id, embedding, row_number() OVER (
                     PARTITION BY product_id ORDER BY position, image_key) AS number
-                FROM {ProductEmbedding._meta.db_table} WHERE index_id = %s AND state = 'ready'),
+                FROM {ProductEmbedding._meta.db_table} WHERE index_id = %s AND state = 'ready' AND region = '{{}}'),
             chosen AS (SELECT product_id FROM pictures WHERE number <= 2 GROUP BY product_id
                 ORDER BY count(*) DESC, md5(product_id::text) LIMIT %s)
             SELECT product_id, embedding::text FROM pictures JOIN chosen USING (product_id) WHERE number <= %s

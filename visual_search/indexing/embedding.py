@@ -11,7 +11,7 @@ from typing import Any
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import BadImage, EncoderError, VisualSearchError
-from visual_search.indexing import arrays, encoding, fit, meanings, pictures, rows, texts
+from visual_search.indexing import arrays, encoding, fit, meanings, pictures, rows, scenes, texts
 from visual_search.models import ProductEmbedding, SearchIndex
 
 
@@ -63,7 +63,8 @@ def run(
     decoding and encoding, so that memory doesn't depend on how many there are.
     """
     encoder = encoder_of(index)
-    stream = _Stream(index, keys, forced=forced, hopeless=hopeless or {}, deadline=deadline)
+    finder = scenes.Finder(index, encoder)
+    stream = _Stream(index, keys, finder=finder, forced=forced, hopeless=hopeless or {}, deadline=deadline)
     for features in encoding.encode(encoder, stream.to_encode()):
         stream.encoded(features)
     outcome = stream.outcome
@@ -81,12 +82,13 @@ class _Stream:
         index: SearchIndex,
         keys: Sequence[Any],
         *,
+        finder: scenes.Finder,
         forced: Collection[Any],
         hopeless: Mapping[Any, VisualSearchError],
         deadline: float,
     ) -> None:
         self.outcome = Outcome()
-        self._hopeless, self._deadline = hopeless, deadline
+        self._hopeless, self._deadline, self._finder = hopeless, deadline, finder
         self._products = list(pictures.load(keys).values())
         self.outcome.texts = texts.of(self._products)
         self._stored = _stored(index, [key for key in keys if key not in forced])
@@ -102,14 +104,19 @@ class _Stream:
                 if isinstance(picture.error, pictures.StorageFailed):
                     self.outcome.put_off.add(picture.product)
                 self._failed(picture, picture.error)
-            elif (stored := self._stored[picture.product].get(picture.key)) and stored[0] == picture.sha256:
-                self.outcome.rows.append(_row(picture, rows.UNCHANGED))
-                self._same[picture.product] += stored[1:] == (picture.position, picture.name, picture.size)
+            elif (stored := self._stored[picture.product].get(picture.key)) and stored.get((), ("",))[
+                0
+            ] == picture.sha256:
+                for region, (_, *others) in stored.items():
+                    self.outcome.rows.append(_row(picture, rows.UNCHANGED, region))
+                    self._same[picture.product] += others == [picture.position, picture.name, picture.size]
             elif (features := self._sampled.get(picture.sha256)) is not None:
                 self._ready(picture, features)
             else:
                 self._waiting.append(picture)
-                data, picture.data = picture.data, b""
+                data = picture.data
+                if not self._finder.looks:
+                    picture.data = b""
                 yield data
 
     def encoded(self, features: base.Features | BadImage) -> None:
@@ -123,7 +130,9 @@ class _Stream:
     def untouched(self) -> set[Any]:
         """Return the products whose rows, once all are settled, are those that are stored."""
         settled = Counter(row.product for row in self.outcome.rows)
-        return {key for key, same in self._same.items() if same == settled[key] == len(self._stored[key])}
+        return {
+            key for key, same in self._same.items() if same == settled[key] == sum(map(len, self._stored[key].values()))
+        }
 
     def _listed(self) -> Iterator[pictures.Picture]:
         for number, product in enumerate(self._products):
@@ -136,14 +145,23 @@ class _Stream:
                 yield picture
 
     def _ready(self, picture: pictures.Picture, features: base.Features) -> None:
-        vectors, lengths = parts.stored(features[None], self._transforms)
-        if lengths.min() <= parts.DEGENERATE:
+        if not self._kept(picture, features):
             message = "The picture shows nothing that the encoder can tell apart."
             self._failed(picture, BadImage(message, code="image_blank"))
             return
-        row = _row(picture, ProductEmbedding.State.READY)
+        for region, seen in self._finder.find(picture.data):
+            self._kept(picture, seen, region)
+        picture.data = b""
+
+    def _kept(self, picture: pictures.Picture, features: base.Features, region: tuple[float, ...] = ()) -> bool:
+        """Keep the vector of `region`; return whether there is anything in it to compare by."""
+        vectors, lengths = parts.stored(features[None], self._transforms)
+        if lengths.min() <= parts.DEGENERATE:
+            return False
+        row = _row(picture, ProductEmbedding.State.READY, region)
         row.embedding, row.part_lengths = vectors[0], lengths[0].tolist()
         self.outcome.rows.append(row)
+        return True
 
     def _failed(self, picture: pictures.Picture, error: VisualSearchError) -> None:
         row = _row(picture, ProductEmbedding.State.FAILED)
@@ -151,8 +169,9 @@ class _Stream:
         self.outcome.rows.append(row)
 
 
-def _row(picture: pictures.Picture, state: str) -> rows.Row:
+def _row(picture: pictures.Picture, state: str, region: tuple[float, ...] = ()) -> rows.Row:
     return rows.Row(
+        region=region,
         product=picture.product,
         image_key=picture.key,
         position=picture.position,
@@ -163,11 +182,12 @@ def _row(picture: pictures.Picture, state: str) -> rows.Row:
     )
 
 
-def _stored(index: SearchIndex, keys: Sequence[Any]) -> defaultdict[Any, dict[str, tuple[Any, ...]]]:
-    """Return SHA-256 ("" unless ready), position, name and size of each row, by product and image key."""
-    found: defaultdict[Any, dict[str, tuple[Any, ...]]] = defaultdict(dict)
+def _stored(index: SearchIndex, keys: Sequence[Any]) -> defaultdict[Any, dict[str, dict[tuple[float, ...], Any]]]:
+    """Return SHA-256 ("" unless ready), position, name and size of each row, by product, image key and region."""
+    found: defaultdict[Any, dict[str, dict[tuple[float, ...], Any]]] = defaultdict(dict)
     stored = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index, product_id__in=keys)
-    fields = ("product_id", "image_key", "state", "source_sha256", "position", "source_name", "source_size")
-    for product, key, state, sha256, *others in stored.values_list(*fields):
-        found[product][key] = (sha256 if state == ProductEmbedding.State.READY else "", *others)
+    fields = ("product_id", "image_key", "region", "state", "source_sha256", "position", "source_name", "source_size")
+    for product, key, region, state, sha256, *others in stored.values_list(*fields):
+        ready = sha256 if state == ProductEmbedding.State.READY else ""
+        found[product].setdefault(key, {})[tuple(region)] = (ready, *others)
     return found

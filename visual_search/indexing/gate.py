@@ -151,7 +151,8 @@ def _with_siblings(index: SearchIndex, rival: SearchIndex | None, samples: int) 
             f"""
             SELECT product_id, image_key FROM (
                 SELECT product_id, image_key, count(*) OVER (PARTITION BY product_id) AS pictures FROM (
-                    SELECT product_id, image_key FROM {_TABLE} WHERE index_id = ANY(%s) AND state = 'ready'
+                    SELECT product_id, image_key FROM {_TABLE}
+                    WHERE index_id = ANY(%s) AND state = 'ready' AND region = '{{}}'
                     GROUP BY product_id, image_key HAVING count(*) = %s) shared) counted
             WHERE pictures > 1 ORDER BY md5(product_id::text || image_key) LIMIT %s
             """,
@@ -162,10 +163,11 @@ def _with_siblings(index: SearchIndex, rival: SearchIndex | None, samples: int) 
 
 def _finds_sibling(index: SearchIndex, product: Any, image: str) -> bool:
     rows = _run(
-        f"SELECT product_id, image_key FROM {_TABLE} WHERE index_id = {index.pk:d} AND state = 'ready'"
+        f"SELECT product_id, image_key FROM {_TABLE}"
+        f" WHERE index_id = {index.pk:d} AND state = 'ready' AND region = '{{}}'"
         f" ORDER BY embedding::halfvec({index.dimensions}) {hnsw.operator(index)}"
         f" (SELECT {_weighted(index)} FROM {_TABLE}"
-        f" WHERE index_id = {index.pk:d} AND product_id = %s AND image_key = %s) LIMIT 2",
+        f" WHERE index_id = {index.pk:d} AND product_id = %s AND image_key = %s AND region = '{{}}') LIMIT 2",
         [product, image],
     )
     nearest = next((row for row in rows if row != (product, image)), None)

@@ -37,7 +37,9 @@ def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric:
         known = ", ".join(map(repr, SearchIndex.Metric.values))
         raise ConfigurationError(f"The metric is {metric!r}. Give one of {known}.")
     with transaction.atomic(conf.settings.DATABASE):
-        index = _indexes().create(encoders=list(encoders or conf.settings.ENCODERS), metric=metric)
+        index = _indexes().create(
+            encoders=list(encoders or conf.settings.ENCODERS), metric=metric, regions=conf.settings.REGIONS
+        )
         queued = changes.queue_all(index)
     logger.info("Index %s is building: %s products queued.", index, queued)
     return index

@@ -75,7 +75,9 @@ def _differing(products: Sequence[Any], *, deep: bool) -> list[Any]:
 
 
 def _known(indexes: Iterable[SearchIndex], keys: Sequence[Any]) -> dict[tuple[int, Any], dict[str, _Known]]:
-    rows = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index__in=indexes, product_id__in=keys)
+    rows = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(
+        index__in=indexes, product_id__in=keys, region=[]
+    )
     found: dict[tuple[int, Any], dict[str, _Known]] = defaultdict(dict)
     fields = ("index_id", "product_id", "image_key", *(field.name for field in dataclasses.fields(_Known)))
     for row in rows.values_list(*fields):

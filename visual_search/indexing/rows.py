@@ -19,19 +19,20 @@ UNCHANGED = "unchanged"
 
 _STAGE = "visual_search_stage"
 _COLUMNS = (
-    "index_id", "product_id", "image_key", "position", "state", "error_code", "error_message",
+    "index_id", "product_id", "image_key", "region", "position", "state", "error_code", "error_message",
     "source_name", "source_sha256", "source_size", "part_lengths", "embedding",
 )  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
 class Row:
-    """The outcome for one picture; `embedding` float32 [d] where `state` is "ready"."""
+    """The outcome for one picture, or for one region of it; `embedding` float32 [d] where `state` is "ready"."""
 
     product: Any
     image_key: str
     position: int
     state: str
+    region: Sequence[float] = ()
     error_code: str = ""
     error_message: str = ""
     source_name: str = ""
@@ -51,7 +52,7 @@ def write(index: int, products: Collection[Any], rows: Sequence[Row]) -> None:
     connection = connections[conf.settings.DATABASE]
     table = ProductEmbedding._meta.db_table
     columns = ", ".join(_COLUMNS)
-    updated = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[3:])
+    updated = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[4:])
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {_STAGE} ON COMMIT DELETE ROWS"
@@ -63,7 +64,8 @@ def write(index: int, products: Collection[Any], rows: Sequence[Row]) -> None:
         cursor.execute(
             f"""
             DELETE FROM {table} old WHERE index_id = %s AND product_id = ANY(%s) AND NOT EXISTS (
-                SELECT 1 FROM {_STAGE} new WHERE new.product_id = old.product_id AND new.image_key = old.image_key)
+                SELECT 1 FROM {_STAGE} new
+                WHERE (new.product_id, new.image_key, new.region) = (old.product_id, old.image_key, old.region))
             """,
             [index, list(products)],
         )
@@ -72,7 +74,7 @@ def write(index: int, products: Collection[Any], rows: Sequence[Row]) -> None:
             UPDATE {table} old SET position = new.position, source_name = new.source_name,
                 source_size = new.source_size
             FROM {_STAGE} new WHERE new.state = %s AND old.index_id = new.index_id
-            AND old.product_id = new.product_id AND old.image_key = new.image_key
+            AND (old.product_id, old.image_key, old.region) = (new.product_id, new.image_key, new.region)
             AND (old.position, old.source_name, old.source_size)
                 IS DISTINCT FROM (new.position, new.source_name, new.source_size)
             """,
@@ -81,8 +83,8 @@ def write(index: int, products: Collection[Any], rows: Sequence[Row]) -> None:
         cursor.execute(
             f"""
             INSERT INTO {table} ({columns}) SELECT {columns} FROM {_STAGE} WHERE state <> %s
-            ORDER BY product_id, image_key
-            ON CONFLICT (index_id, product_id, image_key) DO UPDATE SET {updated}, updated_at = now()
+            ORDER BY product_id, image_key, region
+            ON CONFLICT (index_id, product_id, image_key, region) DO UPDATE SET {updated}, updated_at = now()
             """,
             [UNCHANGED],
         )
@@ -103,6 +105,7 @@ def _copy(connection: Any, index: int, rows: Sequence[Row]) -> None:
                         index,
                         row.product,
                         row.image_key,
+                        list(row.region),
                         row.position,
                         row.state,
                         row.error_code,

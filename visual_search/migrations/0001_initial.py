@@ -100,6 +100,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "regions",
+                    models.PositiveSmallIntegerField(
+                        default=0,
+                        help_text="Things on a picture that get vectors of their own.",
+                        verbose_name="regions",
+                    ),
+                ),
+                (
                     "fitted_on",
                     models.PositiveIntegerField(
                         help_text="Pictures that the means and projections were fitted on.",
@@ -155,6 +163,18 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("image_key", models.CharField(max_length=255, verbose_name="image key")),
+                (
+                    "region",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.FloatField(),
+                        default=list,
+                        help_text=(
+                            "Left, top, right, bottom of a thing on it, in shares of its sides; empty for all of it."
+                        ),
+                        size=None,
+                        verbose_name="region",
+                    ),
+                ),
                 ("position", models.PositiveSmallIntegerField(default=0, verbose_name="position")),
                 (
                     "state",
@@ -471,7 +491,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="productembedding",
             constraint=models.UniqueConstraint(
-                fields=("index", "product", "image_key"), name="visual_search_one_row_a_picture"
+                fields=("index", "product", "image_key", "region"), name="visual_search_one_row_a_region"
             ),
         ),
         migrations.AddConstraint(

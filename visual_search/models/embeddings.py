@@ -1,4 +1,4 @@
-"""The vectors: one row per index, product and picture, whatever the outcome."""
+"""The vectors: one row per index, product and picture, whatever the outcome, and one per thing on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EmbeddingManager(models.Manager["ProductEmbedding"]):
 
 
 class ProductEmbedding(models.Model):
-    """What became of one picture of a product in one index.
+    """What became of one picture of a product in one index, or of one `region` of it.
 
     `embedding` is `[part | part ...] / sqrt(parts)`, each part of unit length, `SearchIndex.parts` names them; in an
     Euclidean index parts keep their lengths, times a constant (`encoders.parts`).
@@ -40,6 +40,12 @@ class ProductEmbedding(models.Model):
         related_name="visual_search_embeddings",
     )
     image_key = models.CharField(_("image key"), max_length=255)
+    region = ArrayField(
+        models.FloatField(),
+        verbose_name=_("region"),
+        default=list,
+        help_text=_("Left, top, right, bottom of a thing on it, in shares of its sides; empty for all of it."),
+    )
     position = models.PositiveSmallIntegerField(_("position"), default=0)
     state = models.CharField(_("state"), max_length=10, choices=State.choices)
     error_code = models.CharField(_("error code"), max_length=50, blank=True)
@@ -57,7 +63,9 @@ class ProductEmbedding(models.Model):
         verbose_name = _("product embedding")
         verbose_name_plural = _("product embeddings")
         constraints = [
-            models.UniqueConstraint(fields=["index", "product", "image_key"], name="visual_search_one_row_a_picture"),
+            models.UniqueConstraint(
+                fields=["index", "product", "image_key", "region"], name="visual_search_one_row_a_region"
+            ),
             models.CheckConstraint(
                 condition=models.Q(state="ready", embedding__isnull=False)
                 | models.Q(state="failed", embedding__isnull=True),

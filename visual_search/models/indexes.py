@@ -34,6 +34,8 @@ class SearchIndex(models.Model):
         EUCLIDEAN = "euclidean", _("Euclidean")
         PEARSON = "pearson", _("Pearson")
 
+    MOST_REGIONS = 4
+
     KEPT = (State.BUILDING, State.READY, State.LIVE, State.PREVIOUS)
 
     encoders = models.JSONField(
@@ -51,6 +53,9 @@ class SearchIndex(models.Model):
     dimensions = models.PositiveIntegerField(_("dimensions"), null=True, help_text=_("Sum of the parts' dimensions."))
     metric = models.CharField(_("metric"), max_length=10, choices=Metric.choices, default=Metric.COSINE)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.BUILDING)
+    regions = models.PositiveSmallIntegerField(
+        _("regions"), default=0, help_text=_("Things on a picture that get vectors of their own.")
+    )
     fitted_on = models.PositiveIntegerField(
         _("fitted on"), null=True, help_text=_("Pictures that the means and projections were fitted on.")
     )

@@ -33,7 +33,9 @@ MOST_RANKED = 1_000
 class Answer:
     """Products, the best first, each with `similarity` (at most 1) and `matched_image` (ProductImage).
 
-    Both are None where only words have found the product, and there is nothing to compare it with.
+    `matched_region` is the part of that picture which was nearest, (left, top, right, bottom) in shares of its sides,
+    or None for all of it. The first two are None where only words have found the product, and there is nothing to
+    compare it with.
 
     Each has `tier` and `probability` too (see `tiers`; None where the index isn't calibrated, or several things were
     asked with at once). `nothing_good` says that none of them is similar enough to be called so.
@@ -123,6 +125,7 @@ def _hydrate(
             product.tier, product.probability = tiers.of(index, kind, match.cosines)
             key = match.image_key
             product.matched_image = None if key is None else _image(shop, shown[match.product], key)
+            product.matched_region = match.region or None
             products.append(product)
     return products
 

@@ -114,7 +114,7 @@ def _asked(index: SearchIndex, term: Term) -> catalog.ProductImage | None:
     if term.photo is not None:
         return None
     rows = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(
-        index=index, product_id=term.product, state=ProductEmbedding.State.READY
+        index=index, product_id=term.product, region=[], state=ProductEmbedding.State.READY
     )
     key = rows.order_by("position", "image_key").values_list("image_key", flat=True).first()
     for product in pictures.load([term.product]).values():

@@ -35,7 +35,7 @@ SCANNED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A product, the picture of it that is nearest, and how similar that is in the index's metric: at most 1.
+    """A product, the picture (or `region` of it) that is nearest, and how similar in the index's metric: at most 1.
 
     Both are None for a product that only its words have found, where it can't be compared. `cosines` are those of the
     parts, which no weight moves; none where the target doesn't say what to compare with.
@@ -43,6 +43,7 @@ class Match:
 
     product: Any
     image_key: str | None = None
+    region: tuple[float, ...] = ()
     similarity: float | None = None
     cosines: tuple[float, ...] = ()
 
@@ -121,7 +122,9 @@ def ask(
     rows = statement.run(index, sql, parameters, settings=settings_for(width), live_only=live_only)
     # A product without a vector has no distance to anything.
     matches = [
-        Match(product=row[0], image_key=row[1], similarity=min(row[2], 1.0), cosines=tuple(row[4]))
+        Match(
+            product=row[0], image_key=row[1], similarity=min(row[2], 1.0), cosines=tuple(row[4]), region=tuple(row[5])
+        )
         for row in rows
         if row[2] is not None
     ]
@@ -167,20 +170,21 @@ def statement_for(
     # The tie-break and all grouping stay outside: a second key inside would turn the HNSW index off (immich#31299).
     sql = f"""
         WITH nearest AS MATERIALIZED (
-            SELECT embedding.product_id, embedding.image_key, embedding.embedding, embedding.part_lengths,
+            SELECT embedding.product_id, embedding.image_key, embedding.region, embedding.embedding,
+                embedding.part_lengths,
                 {distance}{" + 0" if exact else ""} AS distance
             FROM {ProductEmbedding._meta.db_table} embedding
             WHERE embedding.index_id = {index.pk:d} AND embedding.state = 'ready'
                 AND embedding.product_id <> ALL(%s) AND {gate.sql}
             ORDER BY distance LIMIT {width:d}
         ), scored AS (
-            SELECT product_id, image_key, embedding, {similarity} AS similarity FROM nearest
+            SELECT product_id, image_key, region, embedding, {similarity} AS similarity FROM nearest
         ), best AS (
-            SELECT DISTINCT ON (product_id) * FROM scored ORDER BY product_id, similarity DESC, image_key
+            SELECT DISTINCT ON (product_id) * FROM scored ORDER BY product_id, similarity DESC, image_key, region
         ), page AS (
             SELECT * FROM best ORDER BY similarity DESC, md5(product_id::text) LIMIT {limit:d}
         ), asked AS MATERIALIZED (SELECT {target.compared or "NULL"} AS embedding)
-        SELECT product_id, image_key, similarity, (SELECT count(*) FROM nearest), {_cosines(index, target)}
+        SELECT product_id, image_key, similarity, (SELECT count(*) FROM nearest), {_cosines(index, target)}, region
         FROM page, asked ORDER BY similarity DESC, md5(product_id::text)
     """
     values = [*target.parameters, list(target.without), *target.score_parameters]

@@ -73,6 +73,7 @@ def _similarities(index: SearchIndex, products: Sequence[Any]) -> dict[tuple[Any
             WITH shown AS (
                 SELECT product_id, embedding FROM {ProductEmbedding._meta.db_table}
                 WHERE index_id = %s AND state = 'ready' AND product_id = ANY(%s) AND image_key = ANY(%s)
+                AND region = '{{}}'
                 AND (product_id::text, image_key) IN (SELECT * FROM unnest(%s::text[], %s::text[])))
             SELECT a.product_id, b.product_id, {between}
             FROM shown a, shown b WHERE a.product_id <> b.product_id

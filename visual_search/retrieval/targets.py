@@ -141,12 +141,12 @@ def _spread(index: SearchIndex, shares: Sequence[float]) -> Vector:
 
 def _stored(index: SearchIndex, *, shares: Sequence[float] | None = None) -> str:
     """Return SQL for the vector of a product's first picture, which never leaves the server, its parts by `shares`."""
-    return _source(index, shares, "") + " ORDER BY source.position, source.image_key LIMIT 1)"
+    return _source(index, shares, "") + " ORDER BY source.position, source.image_key, source.region LIMIT 1)"
 
 
 def _picture(index: SearchIndex, *, shares: Sequence[float] | None = None) -> str:
     """Return SQL for the vector of the picture of a product that has a key, its parts by `shares`."""
-    return _source(index, shares, " AND source.image_key = %s") + ")"
+    return _source(index, shares, " AND source.image_key = %s AND source.region = '{}'") + ")"
 
 
 def _source(index: SearchIndex, shares: Sequence[float] | None, condition: str) -> str:

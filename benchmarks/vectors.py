@@ -73,9 +73,11 @@ def load(rows: int, dimensions: Sequence[int]) -> Any:
 def stored(index: Any) -> tuple[list[Any], Vectors]:
     """Return the products of `index` and their vectors, float32 [n, d], in the order of the products."""
     from django.db import connection
+    from pgvector.psycopg import register_vector
 
     connection.ensure_connection()
     raw = connection.connection
+    register_vector(raw)
     keys: list[Any] = []
     pieces: list[Vectors] = []
     with raw.transaction(), raw.cursor("vectors", binary=True) as cursor:

@@ -17,7 +17,6 @@ def bare(index: Any, queries: dict[Any, Any], plans: dict[Any, Any], *, limit: i
     from django.db import connection
     from pgvector.psycopg import register_vector
 
-    from visual_search.indexing import hnsw
     from visual_search.retrieval import gate, nearest, targets
 
     database = connection.get_connection_params()
@@ -25,7 +24,7 @@ def bare(index: Any, queries: dict[Any, Any], plans: dict[Any, Any], *, limit: i
     plain = psycopg.connect(**names, autocommit=True)
     register_vector(plain)
     cursor = plain.cursor(binary=True)
-    for name, value in nearest.settings_for(limit * nearest.OVERSAMPLE, least=hnsw.ef_search(index)).items():
+    for name, value in nearest.settings_for(limit * nearest.OVERSAMPLE).items():
         cursor.execute(f"SET {name} = '{value}'")
     statements = {}
     for key, query in queries.items():

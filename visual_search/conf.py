@@ -67,7 +67,7 @@ class Settings:
     """Database alias that holds products and embeddings."""
 
     EF_SEARCH: int = 100
-    """Least `hnsw.ef_search` of a query; past 100,000 vectors it rises. A larger one finds more, and takes longer."""
+    """Least `hnsw.ef_search` of a query: more finds more, and takes longer."""
 
     UPLOAD_MAX_BYTES: int = 10 * 2**20
     """Largest photo that a customer may send, in bytes."""

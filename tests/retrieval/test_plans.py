@@ -15,7 +15,7 @@ from tests import factories
 from visual_search import catalog, models
 from visual_search.indexing import hnsw, lifecycle, rows
 from visual_search.retrieval import gate as gates
-from visual_search.retrieval import live, nearest, statement, targets
+from visual_search.retrieval import live, nearest, targets
 from visual_search.retrieval.query import Query
 
 pytestmark = pytest.mark.django_db
@@ -176,7 +176,7 @@ def test_generic_plan__of_a_filtered_search(filled: Any, share: float, by_hnsw: 
 
     with connection.cursor() as cursor, psycopg.Cursor(connection.connection) as raw:
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        for name, value in nearest.settings_for(plan.attempts[-1].width, least=hnsw.ef_search(index)).items():
+        for name, value in nearest.settings_for(plan.attempts[-1].width).items():
             cursor.execute(f"SET LOCAL {name} = {value}")
         connection.connection.prepare_threshold = 1
         try:
@@ -196,26 +196,3 @@ def test_generic_plan__of_a_filtered_search(filled: Any, share: float, by_hnsw: 
     assert generic == 1
     assert returned == [match.product for match in right]
     assert ("$1" in str(explained), hnsw.name(index.pk) in str(explained)) == (True, by_hnsw)
-
-
-@pytest.mark.parametrize(
-    ("vectors", "wanted"), [(-1, 100), (0, 100), (100_000, 100), (1_000_000, 398), (50_000_000, 1_000)]
-)
-def test_ef_search__rises_with_the_number_of_vectors(
-    filled: Any, monkeypatch: pytest.MonkeyPatch, vectors: int, wanted: int
-) -> None:
-    index, _ = filled
-    monkeypatch.setattr(hnsw, "_counts", {})
-    run, used = statement.run, []
-
-    def seen(*arguments: Any, settings: Any, **more: Any) -> Any:
-        used.append(settings["hnsw.ef_search"])
-        return run(*arguments, settings=settings, **more)
-
-    monkeypatch.setattr(statement, "run", seen)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("UPDATE pg_class SET reltuples = %s WHERE oid = %s::regclass", [vectors, hnsw.name(index.pk)])
-        asked(filled)
-        transaction.set_rollback(True)
-
-    assert set(used) == {str(wanted)}

@@ -122,7 +122,6 @@ def _nearest(index: SearchIndex, key: int, *, exact: bool) -> list[float]:
         f"SELECT {distance} FROM {_TABLE} WHERE index_id = {index.pk:d} AND state = 'ready'"
         f" ORDER BY ({distance}){' + 0' if exact else ''} LIMIT {NEIGHBOURS}",
         [key, key],
-        ef_search=hnsw.ef_search(index),
     )
     return [row[0] for row in rows]
 
@@ -170,7 +169,6 @@ def _finds_sibling(index: SearchIndex, product: Any, image: str) -> bool:
         f" (SELECT {_weighted(index)} FROM {_TABLE}"
         f" WHERE index_id = {index.pk:d} AND product_id = %s AND image_key = %s AND region = '{{}}') LIMIT 2",
         [product, image],
-        ef_search=hnsw.ef_search(index),
     )
     nearest = next((row for row in rows if row != (product, image)), None)
     return nearest is not None and nearest[0] == product
@@ -184,10 +182,10 @@ def _weighted(index: SearchIndex) -> str:
     return hnsw.weighted(index, "embedding", shares)
 
 
-def _run(sql: str, parameters: list[Any], *, ef_search: int) -> list[tuple[Any, ...]]:
+def _run(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     alias = conf.settings.DATABASE
     with transaction.atomic(alias), connections[alias].cursor() as cursor:
-        cursor.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(ef_search)])
+        cursor.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(conf.settings.EF_SEARCH)])
         cursor.execute(sql, parameters)
         rows = cursor.fetchall()
         # Only a rollback keeps the setting from what the shop does next in its own transaction.

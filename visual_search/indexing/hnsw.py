@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,16 +24,6 @@ OPERATORS = {
 LEAST_MEMORY, MOST_MEMORY = 64, 2_048
 """Bounds in MB of what a build may take: with too little the graph spills, and the build takes 3.6 times as long."""
 
-
-MANY = 100_000
-"""Vectors up to which EF_SEARCH is what a search uses. With more it has to look at more: see `ef_search`."""
-
-MOST_EF_SEARCH = 1_000
-"""What pgvector allows."""
-
-COUNTED_SECONDS = 60.0
-
-_counts: dict[int, tuple[float, float]] = {}
 
 MOST_DEAD = 0.2
 """Share of dead rows from which they cost searches something: an HNSW scan visits them too."""
@@ -80,22 +69,6 @@ class Health:
 def name(index: int) -> str:
     """Return the name of the HNSW index of search index `index`."""
     return f"visual_search_hnsw_{index}"
-
-
-def ef_search(index: SearchIndex) -> int:
-    """Return the `hnsw.ef_search` of a search of `index`: EF_SEARCH, `(vectors / MANY)^0.6` times it with more of them.
-
-    Of 1,000,000 vectors 100 found 83 % of the ten nearest, 200 92 % and 400 99 %. How many there are is what Postgres
-    believes, asked once a minute.
-    """
-    now = time.monotonic()
-    counted, vectors = _counts.get(index.pk, (float("-inf"), 0.0))
-    if now - counted >= COUNTED_SECONDS:
-        with connections[conf.settings.DATABASE].cursor() as cursor:
-            cursor.execute("SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)", [name(index.pk)])
-            vectors = float((cursor.fetchone() or (0,))[0])
-        _counts[index.pk] = now, vectors
-    return min(round(conf.settings.EF_SEARCH * max(1.0, vectors / MANY) ** 0.6), MOST_EF_SEARCH)
 
 
 def operator(index: SearchIndex) -> str:

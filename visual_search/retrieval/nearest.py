@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from visual_search import conf
 from visual_search.indexing import hnsw
 from visual_search.models import ProductEmbedding, SearchIndex
 from visual_search.retrieval import gate as gates
@@ -25,6 +26,8 @@ OVERSAMPLE = 4
 
 RERANKED = 400
 """Nearest pictures that a photo query puts into the uncentred order."""
+
+MOST_EF_SEARCH = 1_000
 
 SCANNED = 20_000
 """Least tuples that one HNSW scan may visit (pgvector's default); more where the index is large."""
@@ -97,12 +100,7 @@ def products(
     explained = None
     if explain:
         sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
-        found = statement.run(
-            index,
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}",
-            parameters,
-            settings=settings_for(width, least=hnsw.ef_search(index)),
-        )
+        found = statement.run(index, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters, settings=settings_for(width))
         explained = json.loads(found[0][0]) if isinstance(found[0][0], str | bytes) else found[0][0]
     scanned = None if explained is None else _scanned(explained[0]["Plan"])
     return matches, Plan(candidates=candidates, attempts=tuple(attempts), explained=explained, scanned=scanned)
@@ -121,9 +119,7 @@ def ask(
     """Return up to `limit` products among the `width` nearest pictures, found in the one way or the other."""
     started = time.perf_counter()
     sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
-    rows = statement.run(
-        index, sql, parameters, settings=settings_for(width, least=hnsw.ef_search(index)), live_only=live_only
-    )
+    rows = statement.run(index, sql, parameters, settings=settings_for(width), live_only=live_only)
     # A product without a vector has no distance to anything.
     matches = [
         Match(
@@ -156,11 +152,11 @@ def _ways(candidates: int, limit: int, *, reranked: bool) -> Iterator[tuple[bool
     yield True, MOST_EXACT
 
 
-def settings_for(width: int, *, least: int = 0) -> dict[str, str]:
-    """Return the settings of a search that is to bring `width` pictures, with `least` as the least `hnsw.ef_search`."""
+def settings_for(width: int) -> dict[str, str]:
+    """Return the settings of a search that is to bring `width` pictures."""
     return {
         "hnsw.iterative_scan": "relaxed_order",
-        "hnsw.ef_search": str(min(max(least, width), hnsw.MOST_EF_SEARCH)),
+        "hnsw.ef_search": str(min(max(conf.settings.EF_SEARCH, width), MOST_EF_SEARCH)),
         "hnsw.max_scan_tuples": str(max(SCANNED, 20 * width)),
     }
 

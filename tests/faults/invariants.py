@@ -48,9 +48,13 @@ def _pictures() -> dict[tuple[Any, str], str]:
 
 def _check_pictures(rows: list[ProductEmbedding], listed: dict[tuple[Any, str], str], left: set[Any]) -> None:
     """Each listed picture has one row that was computed from its present bytes, or that says why there is none (I1)."""
-    times = Counter((row.product_id, row.image_key) for row in rows)
+    times = Counter((row.product_id, row.image_key, tuple(row.region)) for row in rows)
     assert set(times.values()) <= {1}, "a picture has several rows"
-    of_picture = {(row.product_id, row.image_key): row for row in rows}
+    of_picture = {(row.product_id, row.image_key): row for row in rows if not row.region}
+    for row in rows:
+        whole = of_picture.get((row.product_id, row.image_key))
+        assert whole is not None, "a thing on a picture that has no row"
+        assert whole.source_sha256 == row.source_sha256, "a thing on a former picture"
     for picture, sha256 in listed.items():
         if picture[0] in left:
             continue

@@ -8,6 +8,7 @@ from django.conf import settings as django_settings
 
 from tests import factories
 from visual_search import exceptions
+from visual_search.catalog import Catalog
 from visual_search.indexing import calibration, embedding, lifecycle, logistic
 
 pytestmark = pytest.mark.django_db
@@ -123,3 +124,18 @@ def test_complete__an_index_is_calibrated_before_it_is_live(monkeypatch: Any) ->
     assert index.calibration is not None
     assert set(index.calibration) == {"similar", "photo", "thresholds", "measured_at"}
     assert index.calibration["photo"]["same"] == 20
+
+
+def test_calibrate__neither_variants_nor_shared_pictures_are_other_things(monkeypatch: Any) -> None:
+    same = [factories.picture("crimson", "circle")]
+    products = [factories.product(pictures=same) for _ in range(3)]
+    variants = [factories.product(pictures=[factories.picture(colour, "bar")]) for colour in ("teal", "purple")]
+    index = factories.embed()
+    assert index is not None
+    keys = {product.pk for product in variants}
+    monkeypatch.setattr(Catalog, "group", lambda self, product: "bars" if product.pk in keys else None)
+
+    found = calibration.calibrate(index)
+
+    # Each of three with each of two variants, both ways, once at random and once among the nearest.
+    assert found["similar"]["different"] == 2 * 2 * len(products) * len(variants)

@@ -29,6 +29,18 @@ def test_build__a_partial_expression_index() -> None:
     )
 
 
+def test_build__of_many_vectors_is_a_denser_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.product()
+    factories.product()
+    index: Any = factories.embed()
+    hnsw.drop(index.pk)
+    monkeypatch.setattr(hnsw, "MANY", 2)
+
+    hnsw.build(index)
+
+    assert "WITH (m='24', ef_construction='128')" in definition(index)
+
+
 def test_build__refuses_a_vector_of_the_wrong_size_from_then_on() -> None:
     factories.product()
     index: Any = factories.embed()

@@ -14,7 +14,7 @@ from tests import factories
 from visual_search.encoders import regions
 from visual_search.indexing import embedding, gate, reconciler
 from visual_search.models import ProductEmbedding
-from visual_search.retrieval import answers
+from visual_search.retrieval import answers, explanation
 from visual_search.retrieval.query import Query
 
 pytestmark = [
@@ -137,3 +137,15 @@ def test_gate__counts_no_region_as_another_picture(settings: Any, drawn: dict[st
     assert len(asked) == 2 * (len(OTHERS))
     assert product.pk not in {key for key, _ in asked}
     assert gate.evaluate(index).coverage == 1
+
+
+def test_explain__looks_at_what_was_found(settings: Any, drawn: dict[str, Any]) -> None:
+    product = shop(settings, drawn, REGIONS=4)
+    query = Query(photo=png(drawn["Teapots"].views[0].render(256)))
+
+    part = explanation.explain(query, product.pk)
+    ProductEmbedding.objects.exclude(region=[]).delete()
+    whole = explanation.explain(query, product.pk)
+
+    assert part.similarity > whole.similarity + 0.05
+    assert part.result.picture.width < whole.result.picture.width * 2 / 3

@@ -80,6 +80,23 @@ def _queries(shelf: dict[str, Any]) -> list[Query]:
     return [Query(product=key), *(Query(terms=each) for each in terms)]
 
 
+def test_terms__that_add_up_to_nothing_find_nothing(shelf: dict[str, Any]) -> None:
+    key = shelf["crimson circle"].pk
+
+    assert names(Query(terms=(Term(product=key), Term(product=key, weight=-1)))) == []
+
+
+@pytest.mark.parametrize("weight", [0, 1e-39, -1e-4, 10.1, float("nan")])
+def test_terms__with_a_weight_that_no_vector_can_hold(weight: float) -> None:
+    with pytest.raises(exceptions.InvalidQuery, match="A weight is"):
+        Term(product=1, weight=weight)
+
+
+@pytest.mark.parametrize("colour", [1e-39, 1e-50, np.float64(0.3), np.float32(0.3)])
+def test_colour__of_any_number(shelf: dict[str, Any], colour: float) -> None:
+    assert len(names(Query(product=shelf["crimson circle"].pk, colour=colour))) == len(shelf) - 1
+
+
 def _filled(index: models.SearchIndex) -> models.SearchIndex:
     factories.embed()
     return index

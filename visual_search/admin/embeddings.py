@@ -66,7 +66,7 @@ def _attach(request: HttpRequest, rows: Sequence[Any], *, site: admin.AdminSite)
 
 @admin.register(ProductEmbedding)
 class ProductEmbeddingAdmin(admin.ModelAdmin):
-    list_display = ("thumbnail", "product_link", "index", "image_key", "state_badge", "error", "age")
+    list_display = ("thumbnail", "product_link", "index", "image_key", "region", "state_badge", "error", "age")
     list_display_links = ("thumbnail", "image_key")
     list_filter = ("state", "index", ErrorCodeFilter)
     list_select_related = ("index",)
@@ -78,7 +78,10 @@ class ProductEmbeddingAdmin(admin.ModelAdmin):
     actions = ("embed_selected_again",)
     # Named one by one: the vector is never among them, nor loaded.
     fieldsets = (
-        (None, {"fields": ("large_picture", "product_link", "index", "image_key", "position", "state_badge")}),
+        (
+            None,
+            {"fields": ("large_picture", "product_link", "index", "image_key", "region", "position", "state_badge")},
+        ),
         (_("Error"), {"fields": ("error_code", "error_message")}),
         (_("Source"), {"fields": ("source_name", "source_sha256", "lengths", "updated_at")}),
     )

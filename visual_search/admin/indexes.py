@@ -39,7 +39,7 @@ def _count(indexes: Iterable[Any]) -> None:
         .values("index")
         .annotate(
             products=Count("product", distinct=True),
-            ready=Count("pk", filter=Q(state=ProductEmbedding.State.READY)),
+            ready=Count("pk", filter=Q(state=ProductEmbedding.State.READY, region=[])),
             failed=Count("pk", filter=Q(state=ProductEmbedding.State.FAILED)),
         )
     )

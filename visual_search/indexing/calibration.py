@@ -13,10 +13,10 @@ import numpy.typing as npt
 from django.db import connections
 from django.utils import timezone
 
-from visual_search import conf
+from visual_search import catalog, conf
 from visual_search.encoders import colour, parts
 from visual_search.exceptions import VisualSearchError
-from visual_search.indexing import arrays, embedding, encoding, logistic, simulating
+from visual_search.indexing import arrays, embedding, encoding, logistic, pictures, simulating
 from visual_search.models import ProductEmbedding, SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
@@ -54,13 +54,14 @@ MOST_PAIRS = 5_000
 class Sample:
     """Stored pictures of some products: `products` [n] as numbers of `keys`, and each part's unit vectors [n, d].
 
-    `coloured` [k] says which parts are of colour.
+    `coloured` [k] says which parts are of colour; `groups` [n] numbers the articles that products are variants of.
     """
 
     keys: list[Any]
     products: npt.NDArray[np.int64]
     parts: list[npt.NDArray[np.float32]]
     coloured: npt.NDArray[np.bool_]
+    groups: npt.NDArray[np.int64]
 
     def cosines(self, asked: list[npt.NDArray[np.float32]]) -> Floats:
         """Return the cosines [n, k] of the parts between `asked`, a unit vector [d] of each part, and all pictures."""
@@ -96,9 +97,9 @@ def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = floa
     random, and the most similar ones. Where there are too few, the prior of `logistic.fit` holds. An encoder that fails
     leaves the photos out, which is logged: their curve is the one of `similar` then.
     """
-    deadline = time.monotonic() + seconds
     sample = _sample(index)
     found: dict[str, Any] = {SIMILAR: _curves(_similar(sample), sample.coloured)}
+    deadline = time.monotonic() + seconds
     found[PHOTO] = {**found[SIMILAR], "same": 0, "different": 0}
     if photos and len(sample.keys) >= LEAST_PRODUCTS:
         try:
@@ -152,14 +153,27 @@ def _sample(index: SearchIndex) -> Sample:
         products=np.array([numbers[product] for product, _ in rows], np.int64),
         parts=[parts.unit(piece)[0] for piece in pieces],
         coloured=np.array([part["name"] == colour.NAME for part in index.parts]),
+        groups=_groups(keys)[[numbers[product] for product, _ in rows]],
     )
+
+
+def _groups(keys: list[Any]) -> npt.NDArray[np.int64]:
+    """Return for each of the products `keys` a number of its article, its own where it is no variant."""
+    shop, products = catalog.current(), pictures.load(keys)
+    first: dict[Any, int] = {}
+    numbers = []
+    for number, key in enumerate(keys):
+        group = catalog.said(shop.group, products[key], otherwise=None) if key in products else None
+        numbers.append(number if group is None else first.setdefault(group, number))
+    return np.array(numbers, np.int64)
 
 
 def _similar(sample: Sample) -> Pairs:
     def compared() -> Iterator[tuple[Floats, Rows, Rows]]:
         for row, product in enumerate(sample.products):
             own = sample.products == product
-            yield sample.cosines([part[row] for part in sample.parts]), own & (np.arange(len(own)) < row), ~own
+            other = sample.groups != sample.groups[row]
+            yield sample.cosines([part[row] for part in sample.parts]), own & (np.arange(len(own)) < row), other
 
     return _pairs(sample, compared())
 
@@ -169,11 +183,13 @@ def _pairs(sample: Sample, compared: Iterable[tuple[Floats, Rows, Rows]]) -> Pai
     empty = np.zeros((0, len(sample.parts)))
     same, different, nearest = [empty], [empty], [empty]
     random = np.random.default_rng(0)
+    what = np.ones_like(sample.coloured) if sample.coloured.all() else ~sample.coloured
     for cosines, own, other in compared:
         same.append(cosines[own])
-        others = cosines[other]
+        # Products that share a picture are told apart by nobody.
+        others = cosines[other & (cosines.min(axis=1) < logistic.SAME_PICTURE)]
         different.append(others[random.choice(len(others), min(len(others), RANDOM), replace=False)])
-        nearest.append(others[(others @ ~sample.coloured).argsort(kind="stable")[::-1][:NEAREST]])
+        nearest.append(others[(others @ what).argsort(kind="stable")[::-1][:NEAREST]])
     kept = (np.vstack(kind) for kind in (same, different, nearest))
     return Pairs(
         *(kind if len(kind) <= MOST_PAIRS else random.choice(kind, MOST_PAIRS, replace=False) for kind in kept)
@@ -202,6 +218,6 @@ def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -
             own = sample.products == numbers[taken[number]]
             # A photo shows a product from one side: of its pictures, the nearest.
             nearest = np.where(own, cosines.sum(axis=1), -np.inf).argmax()
-            yield cosines, np.arange(len(own)) == nearest, ~own
+            yield cosines, np.arange(len(own)) == nearest, sample.groups != sample.groups[nearest]
 
     return _pairs(sample, compared())

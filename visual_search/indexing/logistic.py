@@ -22,6 +22,9 @@ STRENGTH = 5.0
 SPREAD = 0.15
 """Standard deviation of different products' cosines where there are too few to tell."""
 
+SAME_PICTURE = 0.99
+"""Cosine of every part from which on it is the same picture, whatever the curve of a small shop says."""
+
 FEWEST_DIFFERENT = 20
 MOST_STEPS = 50
 TOLERANCE = 1e-9

@@ -57,7 +57,7 @@ def of(index: SearchIndex) -> Progress:
         cursor.execute(
             f"""
             WITH pictures AS (SELECT state, error_message, updated_at FROM {ProductEmbedding._meta.db_table}
-                WHERE index_id = %s),
+                WHERE index_id = %s AND region = '{{}}'),
             -- All rows of a batch have one time: the first batch only says when the clock starts.
             recent AS (SELECT updated_at FROM pictures WHERE updated_at > now() - make_interval(secs => %s)),
             clock AS (SELECT min(updated_at) AS start, max(updated_at) AS stop FROM recent)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
-import numpy as np
+from PIL import Image
 
 from visual_search import conf
 from visual_search.encoders import base, joined, regions
-from visual_search.exceptions import BadImage
+from visual_search.exceptions import BadImage, EncoderError
 from visual_search.images import limits
 from visual_search.indexing import encoding
 from visual_search.models import SearchIndex
+
+logger = logging.getLogger("visual_search.indexing")
 
 MEETS = 2
 """Sides of the encoder's input that the picture is decoded to: a thing that fills half of it is seen sharp."""
@@ -44,10 +47,22 @@ class Finder:
         except BadImage:
             # A moment ago it could be decoded, smaller: it has its own vector, and goes without more.
             return
-        found = regions.find(self._finder, picture, limit=self._limit)
-        if not found:
+        try:
+            found = [region.box for region in regions.find(self._finder, picture, limit=self._limit)]
+            crops = [cut(picture, box) for box in found]
+            large = [number for number, crop in enumerate(crops) if min(crop.size) >= limits.CATALOGUE.min_side]
+            features = self._encoder.encode([crops[number] for number in large]) if large else ()
+        except EncoderError as error:
+            # The picture has its own vector already; a part that the encoder can't look at must not cost it that.
+            if error.code != "encoder_not_finite":
+                raise
+            logger.warning("The things on a picture could not be looked at: %s", error)
             return
-        across, down = picture.size
-        boxes = [np.multiply(region.box, (across, down, across, down)).round().astype(int).tolist() for region in found]
-        features = self._encoder.encode([picture.crop(box) for box in boxes])
-        yield from zip((region.box for region in found), features, strict=True)
+        yield from zip((found[number] for number in large), features, strict=True)
+
+
+def cut(picture: Image.Image, box: regions.Box) -> Image.Image:
+    """Return the part `box` of `picture`."""
+    across, down = picture.size
+    left, top, right, bottom = (round(share * side) for share, side in zip(box, (across, down) * 2, strict=True))
+    return picture.crop((left, top, right, bottom))

@@ -96,7 +96,7 @@ def _sample(index: SearchIndex, samples: int) -> list[Any]:
 
 
 def _keys(index: SearchIndex, query: Query, gate: gates.Gate, *, exact: bool) -> set[Any]:
-    width = NEIGHBOURS * nearest.OVERSAMPLE
+    width = NEIGHBOURS * nearest.OVERSAMPLE * (1 + index.regions)
     target = targets.of(index, query)
     found, _ = nearest.ask(index, target, gate=gate, limit=NEIGHBOURS, exact=exact, width=width)
     return {match.product for match in found}

@@ -12,7 +12,7 @@ from visual_search import catalog, conf
 from visual_search.encoders import base, explanation, joined, parts, regions
 from visual_search.exceptions import EncoderError, InvalidQuery
 from visual_search.images import limits, source
-from visual_search.indexing import arrays, encoding, pictures
+from visual_search.indexing import arrays, encoding, pictures, scenes
 from visual_search.models import ProductEmbedding, SearchIndex
 from visual_search.retrieval import answers, photos
 from visual_search.retrieval.query import Query, Term
@@ -75,9 +75,10 @@ def explain(query: Query, product: Any) -> Explanation:
     encoder = joined.load(index.encoders, **conf.machine())
     size = encoder.input_size
     asked, answered = _asked(index, term), found.products[0].matched_image
+    region = found.products[0].matched_region
     looked_at = [
         photos.picture(term.photo, size, region=term.region) if asked is None else _read(asked, size),
-        _read(answered, size),
+        _read(answered, size, region=region),
     ]
     number, maps = _maps(encoder, looked_at)
     heats = explanation.contributions(maps[0], maps[1], transform=arrays.transforms(index.pk)[number])
@@ -124,6 +125,9 @@ def _asked(index: SearchIndex, term: Term) -> catalog.ProductImage | None:
     raise InvalidQuery("The product that is asked with has no picture with a vector.", code="product_not_found")
 
 
-def _read(image: catalog.ProductImage, size: int) -> Image.Image:
+def _read(image: catalog.ProductImage, size: int, *, region: regions.Box | None = None) -> Image.Image:
+    """Return the picture, or the `region` of it that was found, which is what has the vector."""
     data = source.read(image.file, limits=limits.CATALOGUE)
-    return encoding.decoder().decode(data, limits=limits.CATALOGUE, min_size=size)
+    if region is None:
+        return encoding.decoder().decode(data, limits=limits.CATALOGUE, min_size=size)
+    return scenes.cut(encoding.decoder().decode(data, limits=limits.CATALOGUE, min_size=scenes.MEETS * size), region)

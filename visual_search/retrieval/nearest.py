@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def products(
     matches: list[Match] = []
     attempts: list[Attempt] = []
     candidates = gates.estimate(index.pk, gate)
-    for exact, width in _ways(candidates, limit, reranked=bool(target.score)):
+    for exact, width in _ways(index, candidates, limit, reranked=bool(target.score)):
         matches, attempt = ask(index, target, gate=gate, limit=limit, exact=exact, width=width, live_only=live_only)
         attempts.append(attempt)
         if len(matches) == limit or (exact and attempt.pictures < width):
@@ -120,13 +121,13 @@ def ask(
     started = time.perf_counter()
     sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
     rows = statement.run(index, sql, parameters, settings=settings_for(width), live_only=live_only)
-    # A product without a vector has no distance to anything.
+    # A product without a vector has no distance to anything, and terms that add up to nothing no direction.
     matches = [
         Match(
             product=row[0], image_key=row[1], similarity=min(row[2], 1.0), cosines=tuple(row[4]), region=tuple(row[5])
         )
         for row in rows
-        if row[2] is not None
+        if row[2] is not None and not math.isnan(row[2])
     ]
     milliseconds = (time.perf_counter() - started) * 1000
     return matches, Attempt(exact=exact, width=width, pictures=rows[0][3] if rows else 0, milliseconds=milliseconds)
@@ -141,8 +142,9 @@ def _scanned(node: Mapping[str, Any]) -> int:
     return rows
 
 
-def _ways(candidates: int, limit: int, *, reranked: bool) -> Iterator[tuple[bool, int]]:
-    width = max(limit * OVERSAMPLE, RERANKED if reranked else 0)
+def _ways(index: SearchIndex, candidates: int, limit: int, *, reranked: bool) -> Iterator[tuple[bool, int]]:
+    # A picture comes with the things on it.
+    width = max(limit * OVERSAMPLE, RERANKED if reranked else 0) * (1 + index.regions)
     if candidates <= EXACT_CANDIDATES:
         yield True, width
         yield True, MOST_EXACT

@@ -39,8 +39,9 @@ class Term:
     def __post_init__(self) -> None:
         if [self.product is None, self.photo is None, self.words is None].count(False) != 1:
             raise InvalidQuery("Ask with a product, with a photo or with words, and with one of them only.")
-        if not -10 <= self.weight <= 10 or self.weight == 0:
-            raise InvalidQuery(f"A weight is {self.weight!r}; give a number from -10 to 10 other than 0.")
+        if not 1e-3 <= abs(self.weight) <= 10:
+            raise InvalidQuery(f"A weight is {self.weight!r}; give a number from 0.001 to 10, or from -10 to -0.001.")
+        object.__setattr__(self, "weight", float(self.weight))
         if self.product is not None:
             object.__setattr__(self, "product", _key(self.product))
         if self.words is not None:
@@ -92,6 +93,8 @@ class Query:
         for name, value in (("colour", self.colour), ("diversity", self.diversity)):
             if value is not None and not 0 <= value <= 1:
                 raise InvalidQuery(f"{name} is {value!r}; give a number from 0 to 1.")
+            # What is less than a millionth changes no page, and underflows in SQL.
+            object.__setattr__(self, name, None if value is None else round(float(value), 6))
         if self.per_seller is not None and self.per_seller < 1:
             raise InvalidQuery(f"per_seller is {self.per_seller!r}; give 1 or more.")
         object.__setattr__(self, "exclude", tuple(_key(key) for key in self.exclude))

@@ -10,9 +10,6 @@ import numpy as np
 from visual_search.indexing import logistic
 from visual_search.models import SearchIndex
 
-SAME_PICTURE = 0.99
-"""Cosine of every part from which on it is the same picture, whatever the curve of a small shop says."""
-
 
 class Tier(StrEnum):
     """How near a result is, the nearest first."""
@@ -40,7 +37,7 @@ def of(index: SearchIndex | None, kind: str, cosines: Sequence[float]) -> tuple[
     known = np.nan_to_num(np.asarray(cosines, np.float64))
     probability = min(float(curve.probability(known)) for curve in curves)
     thresholds = calibration["thresholds"]
-    if known.min() >= SAME_PICTURE:
+    if known.min() >= logistic.SAME_PICTURE:
         probability = max(probability, thresholds[Tier.EXACT])
     tier = next((tier for tier in Tier if probability >= thresholds.get(tier.value, 0.0)), Tier.NOTHING_GOOD)
     return tier, probability

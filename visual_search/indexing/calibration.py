@@ -41,10 +41,11 @@ LEAST_PRODUCTS = 20
 """Products below which simulated photos say less than the prior."""
 
 RANDOM, NEAREST = 25, 5
-"""Pictures of other products that a picture or photo is compared with: drawn at random, and the most similar ones.
+"""Pictures of other products that a picture or photo is compared with: drawn at random, and for a photo the nearest.
 
 Customers see the most similar ones. Random ones alone leave those in a tail that no curve is fitted to: with them, half
-of the photos of groceries would be "in the same spirit" as some appliance.
+of the photos of groceries would be "in the same spirit" as some appliance. "Find similar" is asked for just these: with
+them among the different ones, the same bag in another colour would be nothing good.
 """
 
 MOST_PAIRS = 5_000
@@ -94,8 +95,8 @@ def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = floa
 
     For `similar` the pairs of one product are two pictures of it, for `photo` they are a simulated photo and the
     nearest picture of its product, up to `photos` of them or for `seconds`; pairs of different products are drawn at
-    random, and the most similar ones. Where there are too few, the prior of `logistic.fit` holds. An encoder that fails
-    leaves the photos out, which is logged: their curve is the one of `similar` then.
+    random, and for `photo` the most similar ones. Where there are too few, the prior of `logistic.fit` holds. An
+    encoder that fails leaves the photos out, which is logged: their curve is the one of `similar` then.
     """
     sample = _sample(index)
     found: dict[str, Any] = {SIMILAR: _curves(_similar(sample), sample.coloured)}
@@ -175,10 +176,10 @@ def _similar(sample: Sample) -> Pairs:
             other = sample.groups != sample.groups[row]
             yield sample.cosines([part[row] for part in sample.parts]), own & (np.arange(len(own)) < row), other
 
-    return _pairs(sample, compared())
+    return _pairs(sample, compared(), most_alike=0)
 
 
-def _pairs(sample: Sample, compared: Iterable[tuple[Floats, Rows, Rows]]) -> Pairs:
+def _pairs(sample: Sample, compared: Iterable[tuple[Floats, Rows, Rows]], *, most_alike: int = NEAREST) -> Pairs:
     """Return the pairs of each of `compared`: its cosines with all pictures, those of its product, and the others."""
     empty = np.zeros((0, len(sample.parts)))
     same, different, nearest = [empty], [empty], [empty]
@@ -189,7 +190,7 @@ def _pairs(sample: Sample, compared: Iterable[tuple[Floats, Rows, Rows]]) -> Pai
         # Products that share a picture are told apart by nobody.
         others = cosines[other & (cosines.min(axis=1) < logistic.SAME_PICTURE)]
         different.append(others[random.choice(len(others), min(len(others), RANDOM), replace=False)])
-        nearest.append(others[(others @ what).argsort(kind="stable")[::-1][:NEAREST]])
+        nearest.append(others[(others @ what).argsort(kind="stable")[::-1][:most_alike]])
     kept = (np.vstack(kind) for kind in (same, different, nearest))
     return Pairs(
         *(kind if len(kind) <= MOST_PAIRS else random.choice(kind, MOST_PAIRS, replace=False) for kind in kept)

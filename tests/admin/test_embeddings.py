@@ -218,7 +218,7 @@ def test_embed_again__refuses_too_many(staff: Callable[..., Client], monkeypatch
     answer = client.post(reverse(LIST), chosen, follow=True)
 
     assert [str(message) for message in answer.context["messages"]] == [
-        "2 pictures are too many for one go; the limit is 1. The page Reindex queues them all."
+        "2 embeddings are too many for one go; the limit is 1. The page Reindex queues them all."
     ]
     assert not QueuedProduct.objects.exists()
 

@@ -25,7 +25,7 @@ from visual_search.indexing import changes
 from visual_search.models import ProductEmbedding
 
 MOST_AT_ONCE = 1_000
-"""Pictures that one action embeds again: each costs a millisecond and an entry in the log, while somebody waits."""
+"""Rows that one action embeds again: each costs a millisecond and an entry in the log, while somebody waits."""
 
 
 def embed_again(rows: models.QuerySet[ProductEmbedding]) -> int:
@@ -66,7 +66,7 @@ def _attach(request: HttpRequest, rows: Sequence[Any], *, site: admin.AdminSite)
 
 @admin.register(ProductEmbedding)
 class ProductEmbeddingAdmin(admin.ModelAdmin):
-    list_display = ("thumbnail", "product_link", "index", "image_key", "region", "state_badge", "error", "age")
+    list_display = ("thumbnail", "product_link", "index", "image_key", "state_badge", "error", "age")
     list_display_links = ("thumbnail", "image_key")
     list_filter = ("state", "index", ErrorCodeFilter)
     list_select_related = ("index",)
@@ -150,7 +150,7 @@ class ProductEmbeddingAdmin(admin.ModelAdmin):
     def embed_selected_again(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:
         if (count := queryset.count()) > MOST_AT_ONCE:
             said = _(
-                "%(count)d pictures are too many for one go; the limit is %(most)d. The page Reindex queues them all."
+                "%(count)d embeddings are too many for one go; the limit is %(most)d. The page Reindex queues them all."
             )
             messages.error(request, said % {"count": count, "most": MOST_AT_ONCE})
             return

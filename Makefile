@@ -45,6 +45,7 @@ bench: $(VENV)/.test ## Run the benchmarks' quick forms
 	$(BIN)/python benchmarks/indexing.py --quick
 	$(BIN)/python benchmarks/quality.py --quick
 	$(BIN)/python benchmarks/broker.py --quick
+	$(BIN)/python benchmarks/search.py --quick
 
 constraints: $(VENV)/.lint ## Write constraints.txt from what is installed
 	(head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cu[0-9]*//') > constraints.new

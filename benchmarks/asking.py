@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +80,22 @@ def similar_baseline() -> dict[str, list[str]]:
     order = np.argsort(-(pictures @ pictures.T), axis=1)
     ranked = zip(found.tolist(), found[order].tolist(), strict=True)
     return {slug: [other for other in row if other != slug][:DEPTH] for slug, row in ranked}
+
+
+def write_catalogue(folder: Path, pictures: Iterable[tuple[Any, ...]]) -> None:
+    """Write a catalogue of (slug, picture's file, category, colour), each a product, into `folder`."""
+    from example_shop.catalogue import importing
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "products.csv").open("w") as products, (folder / "images.csv").open("w") as images:
+        listed, shown = csv.writer(products), csv.writer(images)
+        listed.writerow([*importing.PRODUCT_COLUMNS, "tags"])
+        shown.writerow(importing.IMAGE_COLUMNS)
+        for slug, picture, category, colour in pictures:
+            listed.writerow(["made", slug, slug, slug, "", "1.00", category, "", colour, ""])
+            # An import reads nothing outside its folder.
+            shutil.copy(picture, folder / (name := f"{slug}{picture.suffix}"))
+            shown.writerow(["made", slug, slug, name, 0])
 
 
 def scores(ranked: Sequence[Sequence[str]], wanted: Sequence[str]) -> dict[str, float]:

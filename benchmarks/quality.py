@@ -46,6 +46,7 @@ from asking import (  # noqa: E402
     scores,
     similar,
     similar_baseline,
+    write_catalogue,
 )
 
 QUICK_EVERY = 9
@@ -218,8 +219,9 @@ class Benchmark:
 
     def variants(self) -> None:
         """Ask with each colour of an appliance for its other colours, and for other things of its colour."""
-        colour = {row["sku"]: row["colour"] for row in self.rows("products.csv")}
-        rows = [row for row in self.rows("images.csv") if row["shop"] == "appliances" and colour[row["sku"]]]
+        # An article has a line for each price, and a colour on one of them.
+        colour = {row["sku"]: row["colour"] for row in self.rows("products.csv") if row["colour"]}
+        rows = [row for row in self.rows("images.csv") if row["shop"] == "appliances" and row["sku"] in colour]
         folder = self.made((row["sku"].lower(), row["image"], "Things", colour[row["sku"]]) for row in rows)
         article = {row["sku"].lower(): row["product"] for row in rows}
         shade = {row["sku"].lower(): colour[row["sku"]] for row in rows}
@@ -241,18 +243,8 @@ class Benchmark:
 
     def made(self, pictures: Iterable[tuple[str, str, str, str]]) -> Path:
         """Write a catalogue of (slug, picture, category, colour), each a product, and return its folder."""
-        from example_shop.catalogue import importing
-
         folder = Path(os.environ["DEMO_DIR"]) / "catalogue"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "products.csv").open("w") as products, (folder / "images.csv").open("w") as images:
-            listed = csv.writer(products)
-            listed.writerow([*importing.PRODUCT_COLUMNS, "tags"])
-            shown = csv.writer(images)
-            shown.writerow(importing.IMAGE_COLUMNS)
-            for slug, picture, category, colour in pictures:
-                listed.writerow(["made", slug, slug, slug, "", "1.00", category, "", colour, ""])
-                shown.writerow(["made", slug, slug, self.folder / picture, 0])
+        write_catalogue(folder, ((slug, self.folder / picture, *said) for slug, picture, *said in pictures))
         return folder
 
     def indexes(self, folder: Path, shop: str | None, *, recipes: Sequence[str] = ()) -> dict[str, Any]:

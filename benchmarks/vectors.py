@@ -127,11 +127,11 @@ def _copy_vectors(index: Any, start: int, vectors: Vectors) -> None:
     register_vector(connection.connection)
     lengths = [1.0] * len(index.parts)
     with connection.connection.cursor().copy(
-        "COPY visual_search_productembedding (index_id, product_id, image_key, position, state, error_code,"
-        " error_message, source_name, source_sha256, part_lengths, embedding) FROM STDIN (FORMAT BINARY)"
+        "COPY visual_search_productembedding (index_id, product_id, image_key, region, position, state,"
+        " error_code, error_message, source_name, source_sha256, part_lengths, embedding) FROM STDIN (FORMAT BINARY)"
     ) as copy:
         texts = ["varchar", "varchar", "text", "varchar", "varchar"]
-        copy.set_types(["int8", "int8", "varchar", "int2", *texts, "float8[]", "halfvec"])
+        copy.set_types(["int8", "int8", "varchar", "float8[]", "int2", *texts, "float8[]", "halfvec"])
         for number, vector in enumerate(vectors, start=start + 1):
             row = ("ready", "", "", "", "", lengths, HalfVector(vector))
-            copy.write_row((index.pk, number, str(number), 0, *row))
+            copy.write_row((index.pk, number, str(number), [], 0, *row))

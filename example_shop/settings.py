@@ -80,6 +80,9 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
+# Searches that come again and again are planned once a connection. Not behind a pooler that hands out another
+# connection for each transaction and knows nothing of prepared statements.
+DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # One language: Django's own catalogues would translate some words of the shop and leave the others.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pgvector import HalfVector
 
@@ -55,7 +55,8 @@ def filled(request: pytest.FixtureRequest) -> Iterator[tuple[models.SearchIndex,
         rows.Row(product=key, image_key="a", position=0, state="ready", part_lengths=[1.0], embedding=vector)
         for key, vector in zip(keys, vectors, strict=True)
     ]
-    rows.write(index.pk, keys, found)
+    with transaction.atomic():
+        rows.write(index.pk, keys, found)
     hnsw.build(index)
     gates._estimates.clear()
     yield index, dict(zip(keys, vectors, strict=True))
@@ -188,7 +189,7 @@ def test_statement__a_generic_plan_uses_the_hnsw_index_alike(
         cursor.execute("SET plan_cache_mode = force_generic_plan")
         for _ in range(3):
             raw.execute(sql, parameters, binary=True, prepare=True)
-            assert [row[0] for row in raw.fetchall()] == [match.product for match in right]
+            assert [row[2] for row in raw.fetchall()] == [match.product for match in right]
 
     name, generic, custom = prepared(index)
     assert (generic, custom) == (3, 0)
@@ -228,3 +229,32 @@ def test_estimate__is_asked_once_a_minute(filled: Any, monkeypatch: pytest.Monke
 
     assert sum("EXPLAIN" in query["sql"] for query in first) == 1
     assert sum("EXPLAIN" in query["sql"] for query in second) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("threshold", [None, 0])
+def test_ask__alone_scans_with_its_own_settings(
+    filled: Any, monkeypatch: pytest.MonkeyPatch, threshold: int | None
+) -> None:
+    index, vectors = filled
+    query = Query(product=next(iter(vectors)))
+    target, gate = targets.of(index, query), gates.of(query)
+    monkeypatch.setattr(connection.connection, "prepare_threshold", threshold)
+    narrow = {"hnsw.iterative_scan": "off", "hnsw.ef_search": "3", "hnsw.max_scan_tuples": "10"}
+
+    wide, whole = nearest.ask(index, target, gate=gate, limit=10, exact=False, width=40)
+    monkeypatch.setattr(nearest, "settings_for", lambda width: narrow)
+    with CaptureQueriesContext(connection) as captured:
+        short, little = nearest.ask(index, target, gate=gate, limit=10, exact=False, width=40)
+
+    assert (len(wide), whole.pictures) == (10, 40)
+    # The product itself is one of the three, and no result.
+    assert [match.product for match in short] == [match.product for match in wide][: little.pictures]
+    assert little.pictures == 2
+    assert captured.captured_queries == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('hnsw.ef_search'), current_setting('hnsw.iterative_scan')")
+        assert cursor.fetchone() == ("40", "off")
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        assert (cursor.fetchone()[0] > 0) is (threshold is not None)
+    hnsw.drop(index.pk)

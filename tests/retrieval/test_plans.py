@@ -181,7 +181,7 @@ def test_generic_plan__of_a_filtered_search(filled: Any, share: float, by_hnsw: 
         connection.connection.prepare_threshold = 1
         try:
             raw.execute(sql, parameters, prepare=True, binary=True)
-            returned = [row[0] for row in raw.fetchall()]
+            returned = [row[2] for row in raw.fetchall()]
         finally:
             connection.connection.prepare_threshold = None
         cursor.execute(

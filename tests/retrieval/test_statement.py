@@ -43,9 +43,9 @@ def setting() -> Any:
 def test_run__has_its_settings_and_leaves_none(index: Any) -> None:
     before = setting()
 
-    assert statement.run(index, ASK, [], settings=SETTINGS) == [("77", "relaxed_order")]
+    assert statement.run(ASK, [], settings=SETTINGS) == [("77", "relaxed_order")]
     assert setting() == before != ("77", "relaxed_order")
-    assert statement.run(index, f"{ASK} WHERE vector_dims(%s::halfvec) = 2", VECTOR, settings=SETTINGS) == [
+    assert statement.run(f"{ASK} WHERE vector_dims(%s::halfvec) = 2", VECTOR, settings=SETTINGS) == [
         ("77", "relaxed_order")
     ]
     assert setting() == before
@@ -56,34 +56,60 @@ def test_run__an_error_is_djangos_and_breaks_nothing(index: Any) -> None:
 
     for sql, parameters in (("SELECT 1 / %s", [0]), ("SELECT 1 / (vector_dims(%s::halfvec) - 2)", VECTOR)):
         with pytest.raises(DatabaseError, match="division by zero"):
-            statement.run(index, sql, parameters, settings=SETTINGS)
+            statement.run(sql, parameters, settings=SETTINGS)
         assert setting() == before
 
-    assert statement.run(index, "SELECT 5", [], settings=SETTINGS) == [(5,)]
+    assert statement.run("SELECT 5", [], settings=SETTINGS) == [(5,)]
 
 
 def test_run__keeps_what_the_shop_wrote(index: Any) -> None:
     products = catalog.product_model()._default_manager
     with transaction.atomic():
         products.update(price=42)
-        statement.run(index, "SELECT 1", [], settings=SETTINGS)
+        statement.run("SELECT 1", [], settings=SETTINGS)
         assert products.get().price == 42
     assert products.get().price == 42
 
 
 def test_run__refuses_another_index_than_the_live_one(index: Any) -> None:
     other = lifecycle.create(["tiny"])
+    vector = f"SELECT {statement.LIVE}, vector_dims(%s::halfvec)"
 
-    for sql, parameters in (("SELECT 1", []), ("SELECT %s::halfvec", VECTOR)):
-        with pytest.raises(live.Changed):
-            statement.run(other, sql, parameters, settings=SETTINGS)
+    for settings in (SETTINGS, {}):
+        for sql, parameters, row in ((f"SELECT {statement.LIVE}, 5", [], 5), (vector, VECTOR, 2)):
+            assert statement.of_live(index, sql, parameters, settings=settings) == [(index.pk, row)]
+            assert statement.of_live(None, sql, parameters, settings=settings) == [(index.pk, row)]
+            assert statement.of_live(other, sql, parameters, settings=settings, live_only=False) == [(index.pk, row)]
+            with pytest.raises(live.Changed):
+                statement.of_live(other, sql, parameters, settings=settings)
+
+
+def test_of_live__nothing_found_is_of_the_live_index_too(index: Any) -> None:
+    other, nothing = lifecycle.create(["tiny"]), f"SELECT {statement.LIVE} WHERE false"
+
+    assert statement.of_live(index, nothing, [], settings=SETTINGS) == []
+    with pytest.raises(live.Changed):
+        statement.of_live(other, nothing, [], settings=SETTINGS)
+
+
+def test_configured__makes_settings_before_the_value_is_used(inside: bool, index: Any) -> None:
+    if inside:
+        pytest.skip("they would stay for the rest of the transaction: only a statement alone has them made so")
+    before = setting()
+    value = statement.configured("%s::text", SETTINGS)
+    sql = f"SELECT given, {ASK.removeprefix('SELECT ')} FROM (SELECT {value} AS given OFFSET 0) first"
+
+    assert statement.alone()
+    assert statement.run(sql, ["x"], settings={}) == [("x", "77", "relaxed_order")]
+    assert setting() == before
+    assert statement.configured("%s::text", {}) == "%s::text"
 
 
 def test_run__in_a_transaction_that_is_broken(index: Any) -> None:
     with transaction.atomic():
         transaction.set_rollback(True)
         with pytest.raises(transaction.TransactionManagementError):
-            statement.run(index, "SELECT 1", [], settings=SETTINGS)
+            statement.run("SELECT 1", [], settings=SETTINGS)
 
 
 def test_literal__as_django_binds(inside: bool) -> None:
@@ -98,7 +124,7 @@ def test_run__where_the_shop_switched_autocommit_off(inside: bool, index: Any) -
     transaction.set_autocommit(False)
     try:
         catalog.product_model()._default_manager.update(price=43)
-        assert statement.run(index, ASK, [], settings=SETTINGS) == [("77", "relaxed_order")]
+        assert statement.run(ASK, [], settings=SETTINGS) == [("77", "relaxed_order")]
         assert setting() == before
         transaction.commit()
     finally:

@@ -49,9 +49,9 @@ class CaptureStatements(list[str]):
         self._patched = pytest.MonkeyPatch()
         real = statement.run
 
-        def run(index: Any, sql: str, parameters: Any, *, settings: Any) -> Any:
+        def run(sql: str, parameters: Any, *, settings: Any) -> Any:
             self.append(statement.literal(sql, parameters).replace("%%", "%"))
-            return real(index, sql, parameters, settings=settings)
+            return real(sql, parameters, settings=settings)
 
         self._patched.setattr(statement, "run", run)
         return self

@@ -100,8 +100,8 @@ def products(
             break
     explained = None
     if explain:
-        sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
-        found = statement.run(index, f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters, settings=settings_for(width))
+        sql, parameters, settings = _asked(index, target, gate=gate, limit=limit, exact=exact, width=width)
+        found = statement.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters, settings=settings)
         explained = json.loads(found[0][0]) if isinstance(found[0][0], str | bytes) else found[0][0]
     scanned = None if explained is None else _scanned(explained[0]["Plan"])
     return matches, Plan(candidates=candidates, attempts=tuple(attempts), explained=explained, scanned=scanned)
@@ -119,18 +119,34 @@ def ask(
 ) -> tuple[list[Match], Attempt]:
     """Return up to `limit` products among the `width` nearest pictures, found in the one way or the other."""
     started = time.perf_counter()
-    sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width)
-    rows = statement.run(index, sql, parameters, settings=settings_for(width), live_only=live_only)
+    sql, parameters, settings = _asked(index, target, gate=gate, limit=limit, exact=exact, width=width)
+    rows = statement.of_live(index, sql, parameters, settings=settings, live_only=live_only)
     # A product without a vector has no distance to anything, and terms that add up to nothing no direction.
     matches = [
         Match(
-            product=row[0], image_key=row[1], similarity=min(row[2], 1.0), cosines=tuple(row[4]), region=tuple(row[5])
+            product=product,
+            image_key=image_key,
+            similarity=min(similarity, 1.0),
+            cosines=tuple(cosines),
+            region=tuple(region),
         )
-        for row in rows
-        if row[2] is not None and not math.isnan(row[2])
+        for _, _, product, image_key, region, similarity, cosines in rows
+        if similarity is not None and not math.isnan(similarity)
     ]
     milliseconds = (time.perf_counter() - started) * 1000
-    return matches, Attempt(exact=exact, width=width, pictures=rows[0][3] if rows else 0, milliseconds=milliseconds)
+    return matches, Attempt(exact=exact, width=width, pictures=rows[0][1] if rows else 0, milliseconds=milliseconds)
+
+
+def _asked(
+    index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, exact: bool, width: int
+) -> tuple[str, list[Any], dict[str, str]]:
+    """Return a statement with its parameters, and the settings that it doesn't make itself."""
+    within, around = {}, settings_for(width)
+    if statement.alone():
+        # Sorting all of them asks nothing of HNSW.
+        within, around = {} if exact else around, {}
+    sql, parameters = statement_for(index, target, gate=gate, limit=limit, exact=exact, width=width, settings=within)
+    return sql, parameters, around
 
 
 def _scanned(node: Mapping[str, Any]) -> int:
@@ -164,10 +180,18 @@ def settings_for(width: int) -> dict[str, str]:
 
 
 def statement_for(
-    index: SearchIndex, target: Target, *, gate: gates.Gate, limit: int, exact: bool, width: int
+    index: SearchIndex,
+    target: Target,
+    *,
+    gate: gates.Gate,
+    limit: int,
+    exact: bool,
+    width: int,
+    settings: Mapping[str, str] | None = None,
 ) -> tuple[str, list[Any]]:
-    """Return the statement that finds the page, and its parameters."""
-    distance = f"(embedding.embedding::halfvec({index.dimensions}) {hnsw.operator(index)} {target.vector})"
+    """Return the statement that finds the page, and its parameters; it makes `settings` where it stands alone."""
+    asked = statement.configured(target.vector, settings or {})
+    distance = f"(embedding.embedding::halfvec({index.dimensions}) {hnsw.operator(index)} {asked})"
     similarity = target.score or f"({hnsw.similarity(index, 'distance')}) * {target.scale!r}"
     # The tie-break and all grouping stay outside: a second key inside would turn the HNSW index off (immich#31299).
     sql = f"""
@@ -186,7 +210,8 @@ def statement_for(
         ), page AS (
             SELECT * FROM best ORDER BY similarity DESC, md5(product_id::text) LIMIT {limit:d}
         ), asked AS MATERIALIZED (SELECT {target.compared or "NULL"} AS embedding)
-        SELECT product_id, image_key, similarity, (SELECT count(*) FROM nearest), {_cosines(index, target)}, region
+        SELECT {statement.LIVE}, (SELECT count(*) FROM nearest), product_id, image_key, region, similarity,
+            {_cosines(index, target)}
         FROM page, asked ORDER BY similarity DESC, md5(product_id::text)
     """
     values = [*target.parameters, list(target.without), *target.score_parameters]

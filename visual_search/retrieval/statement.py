@@ -26,7 +26,32 @@ _BEGIN = (f"SAVEPOINT {_SAVEPOINT}",)
 _UNDO = (f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}", f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
 
-def run(
+LIVE = f"(SELECT id FROM {SearchIndex._meta.db_table} WHERE state = 'live')"
+"""SQL for the key of the live index, the first column of what `of_live` runs."""
+
+
+def alone() -> bool:
+    """Return whether a statement is a transaction by itself: its settings end with it, and need no undoing."""
+    connection = connections[conf.settings.DATABASE]
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    return not connection.in_atomic_block and bool(connection.connection.autocommit)
+
+
+def configured(sql: str, settings: Mapping[str, str]) -> str:
+    """Return SQL for the value of `sql` that makes `settings` for the rest of the transaction first.
+
+    What asks for the value can't start before: a scan whose order it is has them from its first row on. The planner
+    doesn't have them yet, so none may be one of its own.
+    """
+    if not settings:
+        return sql
+    made = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    # Postgres never leaves out a volatile function, nor pulls up the query that calls one.
+    return f"(SELECT {sql} FROM (SELECT {made}) AS configured)"
+
+
+def of_live(
     index: SearchIndex | None,
     sql: str,
     parameters: Sequence[Any],
@@ -34,37 +59,50 @@ def run(
     settings: Mapping[str, str],
     live_only: bool = True,
 ) -> list[tuple[Any, ...]]:
-    """Return the rows of `sql` under `settings`; with `live_only`, raise `live.Changed` where `index` is not the live
-    one.
+    """Return the rows of `sql` under `settings`; with `live_only`, raise `live.Changed` where `index` isn't `LIVE`.
 
-    Without an index nothing is live yet, and what is live by now doesn't matter. The settings and the live index's
-    key travel in the same round trip. Their transaction ends with it: one of its own, or a savepoint of the shop's,
-    which is rolled back. That is the one way in which the settings can't reach what the shop does next. Raises
-    Django's database errors.
+    Without an index nothing was live yet, and what is live by now doesn't matter. Raises Django's database errors.
+    """
+    rows = run(sql, parameters, settings=settings)
+    if live_only and index is not None:
+        # What finds nothing says nothing about the index either.
+        (current, *_) = rows[0] if rows else run(f"SELECT {LIVE}", [], settings={})[0]
+        if current != index.pk:
+            raise live.Changed
+    return rows
+
+
+def run(sql: str, parameters: Sequence[Any], *, settings: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    """Return the rows of `sql` under `settings`, in one round trip.
+
+    The settings end with it: in a transaction of its own, or a savepoint of the shop's, which is rolled back. That is
+    the one way in which they can't reach what the shop does next. A statement without settings is prepared, where the
+    shop's OPTIONS have a `prepare_threshold`. Raises Django's database errors.
     """
     connection = connections[conf.settings.DATABASE]
-    connection.ensure_connection()
+    inside = not alone()
     raw = connection.connection
-    inside = connection.in_atomic_block or not raw.autocommit
     if connection.in_atomic_block and connection.needs_rollback:
         raise transaction.TransactionManagementError("The transaction is broken: no query until the end of its block.")
-    configure = ", ".join(f"set_config('{name}', %s, true)" for name in settings)
-    first = f"SELECT (SELECT id FROM {SearchIndex._meta.db_table} WHERE state = 'live'), {configure}"
-    ask = _pipelined if any(isinstance(value, HalfVector | Vector) for value in parameters) else _at_once
+    vectors = any(isinstance(value, HalfVector | Vector) for value in parameters)
+    if vectors:
+        _register(raw)
     with DatabaseErrorWrapper(connection):
+        if not settings:
+            # Django's own cursors bind on the client, as text.
+            return psycopg.Cursor(raw).execute(sql, parameters).fetchall()
+        configure = ", ".join(f"set_config('{name}', %s, true)" for name in settings)
+        first = (f"SELECT {configure}", list(settings.values()))
         try:
-            live_index, rows = ask(raw, (first, list(settings.values())), (sql, parameters), inside=inside)
+            return (_pipelined if vectors else _at_once)(raw, first, (sql, parameters), inside=inside)
         except psycopg.Error:
             if not raw.closed and raw.info.transaction_status != TransactionStatus.IDLE:
                 for command in _UNDO if inside else ("ROLLBACK",):
                     raw.execute(command)
             raise
-    if live_only and index is not None and live_index != index.pk:
-        raise live.Changed
-    return rows
 
 
-def _at_once(raw: Any, first: Statement, search: Statement, *, inside: bool) -> tuple[Any, list[tuple[Any, ...]]]:
+def _at_once(raw: Any, first: Statement, search: Statement, *, inside: bool) -> list[tuple[Any, ...]]:
     """Send both as one message, parameters written in: several statements in one message are a transaction."""
     cursor = psycopg.ClientCursor(raw)
     statements = [first[0], search[0]]
@@ -73,25 +111,21 @@ def _at_once(raw: Any, first: Statement, search: Statement, *, inside: bool) -> 
     cursor.execute("; ".join(statements), [*first[1], *search[1]])
     if inside:
         cursor.nextset()
-    (live_index, *_) = cursor.fetchone() or (None,)
     cursor.nextset()
-    return live_index, cursor.fetchall()
+    return cursor.fetchall()
 
 
-def _pipelined(raw: Any, first: Statement, search: Statement, *, inside: bool) -> tuple[Any, list[tuple[Any, ...]]]:
+def _pipelined(raw: Any, first: Statement, search: Statement, *, inside: bool) -> list[tuple[Any, ...]]:
     """Send both in a pipeline, with vectors in binary: written as text, a vector takes longer than the pipeline."""
-    _register(raw)
-    # Django's own cursors bind on the client, as text.
-    control, settings, found = (psycopg.Cursor(raw) for _ in range(3))
+    control, found = psycopg.Cursor(raw), psycopg.Cursor(raw)
     with raw.pipeline():
         for command in _BEGIN if inside else ("BEGIN",):
             control.execute(command)
-        settings.execute(*first)
+        control.execute(*first)
         found.execute(*search, binary=True)
         for command in _UNDO if inside else ("ROLLBACK",):
             control.execute(command)
-    (live_index, *_) = settings.fetchone() or (None,)
-    return live_index, found.fetchall()
+    return found.fetchall()
 
 
 def literal(sql: str, parameters: Sequence[Any]) -> str:

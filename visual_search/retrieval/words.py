@@ -78,10 +78,12 @@ def alike(index: SearchIndex | None, words: str, *, gate: gates.Gate, without: S
             WHERE said.fingerprint = %s AND said.product_id <> ALL(%s) AND {gate.on("said.product_id")}
             ORDER BY said.embedding <=> %s LIMIT {limit:d}
         )
-        SELECT product_id FROM alike WHERE distance <= {1 - LEAST_ALIKE} ORDER BY distance, md5(product_id::text)
+        SELECT {statement.LIVE}, product_id FROM alike
+        WHERE distance <= {1 - LEAST_ALIKE} ORDER BY distance, md5(product_id::text)
     """
     parameters = [vector, encoder.fingerprint, list(without), vector]
-    return [row[0] for row in statement.run(index, sql, parameters, settings=nearest.settings_for(limit) | _SETTINGS)]
+    settings = nearest.settings_for(limit) | _SETTINGS
+    return [product for _, product in statement.of_live(index, sql, parameters, settings=settings)]
 
 
 def products(
@@ -96,10 +98,10 @@ def products(
     if gate.empty:
         return []
     sql = f"""
-        SELECT said.product_id
+        SELECT {statement.LIVE}, said.product_id
         FROM {ProductText._meta.db_table} said, websearch_to_tsquery(%s::regconfig, %s) asked
         WHERE said.vector @@ asked AND said.product_id <> ALL(%s) AND {gate.on("said.product_id")}
         ORDER BY ts_rank_cd(said.vector, asked, {_BY_LENGTH}) DESC, md5(said.product_id::text) LIMIT {limit:d}
     """
     parameters = [texts.config(), words, list(without)]
-    return [row[0] for row in statement.run(index, sql, parameters, settings=_SETTINGS)]
+    return [product for _, product in statement.of_live(index, sql, parameters, settings=_SETTINGS)]

@@ -37,6 +37,14 @@ def bare(index: Any, queries: dict[Any, Any], plans: dict[Any, Any], *, limit: i
     return lambda key: cursor.execute(*statements[key]).fetchall()
 
 
+def shops_own_query(asked: Sequence[Any], *, limit: int) -> float:
+    """Return the median in ms of loading `limit` products as the catalog does for a page, by their keys."""
+    from visual_search import catalog
+
+    pages = [asked[start : start + limit] for start in range(len(asked) - limit)]
+    return statistics.median(timing.timed(lambda keys: catalog.current().products(None).in_bulk(keys), pages)[0])
+
+
 def endpoint(index: Any, asked: Sequence[Any], *, limit: int) -> tuple[float, float]:
     """Return the medians in ms of `GET similar/`, and of the bare SQL and an empty view that returns the same rows."""
     import bare_urls
@@ -71,8 +79,5 @@ def endpoint(index: Any, asked: Sequence[Any], *, limit: int) -> tuple[float, fl
     with override_settings(ROOT_URLCONF="bare_urls"):
         bare_urls.ROWS.update(ours(asked[0]))
         assert len(bare_urls.ROWS["results"]) == min(limit, len(asked))
-        for key in asked[:WARM_UP]:
-            ours(key), theirs(key)
-        pairs = [(timing.timed(ours, [key])[0][0], timing.timed(theirs, [key])[0][0]) for key in asked]
-    answered, empty = (statistics.median(each) for each in zip(*pairs, strict=True))
+        answered, empty = map(statistics.median, timing.side_by_side((ours, theirs), asked, warm_up=WARM_UP))
     return answered, empty

@@ -126,6 +126,7 @@ def measure(index: Any, queries: int, report: Report, *, rows: int | None) -> No
         ours = compare(index, case, asked, products, report, rows=rows)
         if case.name == "no filter" and rows is not None:
             report.unfiltered[rows] = ours
+    print(f"the shop's own query for {NEIGHBOURS} products: {api_time.shops_own_query(asked, limit=NEIGHBOURS):.2f} ms")
     answered, empty = api_time.endpoint(index, asked, limit=PAGE)
     print(f"GET similar/ {answered:.2f} ms; bare SQL and an empty view {empty:.2f} ms: {answered / empty:.2f} times")
     report.expect(
@@ -184,14 +185,12 @@ def compare(
         query = queries[key]
         return nearest.products(index, targets.of(index, query), gate=gate.of(query), limit=NEIGHBOURS)
 
-    for key in asked[:WARM_UP]:
-        matched(key)
-    times, found = timing.timed(matched, asked)
+    found = [matched(key) for key in asked]
     plans = [plan for _, plan in found]
-    bare_times, _ = timing.timed(
-        api_time.bare(index, queries, dict(zip(asked, plans, strict=True)), limit=NEIGHBOURS), asked
+    bare = api_time.bare(index, queries, dict(zip(asked, plans, strict=True)), limit=NEIGHBOURS)
+    times, bare_times, hydrated = timing.side_by_side(
+        (matched, bare, lambda key: answers.answer(queries[key])), asked, warm_up=WARM_UP
     )
-    hydrated, _ = timing.timed(lambda key: answers.answer(queries[key]), asked)
     hits, wanted, full = 0, 0, 0
     for key, (matches, _) in zip(asked, found, strict=True):
         right = truth(index, queries[key])

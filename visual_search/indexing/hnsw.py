@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, OperationalError, connections
 
 from visual_search import conf
 from visual_search.models import ProductEmbedding, SearchIndex
+
+logger = logging.getLogger("visual_search.indexing")
 
 GRAPH, LARGE_GRAPH = (16, 64), (24, 128)
 """`m` and `ef_construction` of a graph, and of one with MANY vectors.
@@ -31,6 +35,8 @@ OPERATORS = {
 LEAST_MEMORY, MOST_MEMORY = 64, 2_048
 """Bounds in MB of what a build may take: with too little the graph spills, and the build takes 3.6 times as long."""
 
+PATIENCE = 3_000
+"""Milliseconds that changing the graph's shape may make searches wait."""
 
 MOST_DEAD = 0.2
 """Share of dead rows from which they cost searches something: an HNSW scan visits them too."""
@@ -115,29 +121,73 @@ def build(index: SearchIndex) -> None:
     if connection.in_atomic_block:
         # Deferred checks of foreign keys that are still to come would refuse the index.
         connection.check_constraints()
-    rows = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index, state="ready").count()
-    m, ef_construction = LARGE_GRAPH if rows >= MANY else GRAPH
+    rows = _rows(index)
+    m, ef_construction = _graph(rows)
     table, operators = ProductEmbedding._meta.db_table, OPERATORS[SearchIndex.Metric(index.metric)][1]
+    with _memory(index, rows) as cursor:
+        cursor.execute(
+            f"CREATE INDEX {concurrently} {name(index.pk)} ON {table}"
+            f" USING hnsw ((embedding::halfvec({index.dimensions})) {operators})"
+            f" WITH (m = {m}, ef_construction = {ef_construction}) WHERE index_id = {index.pk}"
+        )
     with connection.cursor() as cursor:
-        try:
-            # Not SET LOCAL: CONCURRENTLY has no transaction of ours to be local to.
-            cursor.execute(f"SET maintenance_work_mem = '{_memory(index, rows, m)}MB'")
-            cursor.execute(
-                f"CREATE INDEX {concurrently} {name(index.pk)} ON {table}"
-                f" USING hnsw ((embedding::halfvec({index.dimensions})) {operators})"
-                f" WITH (m = {m}, ef_construction = {ef_construction}) WHERE index_id = {index.pk}"
-            )
-        finally:
-            with suppress(DatabaseError):
-                cursor.execute("RESET maintenance_work_mem")
         # Without it the planner knows nothing of what was just loaded.
         cursor.execute(f"ANALYZE {table}")
 
 
-def _memory(index: SearchIndex, rows: int, m: int) -> int:
-    """Return the MB that the graph takes: rows x (2 bytes a dimension + 8 + links), and 30 % (pgvector#745)."""
-    needed = rows * (2 * (index.dimensions or 0) + 8 + 16 * m) * 1.3 / 2**20
-    return int(min(max(needed, LEAST_MEMORY), MOST_MEMORY))
+def rebuild(index: SearchIndex) -> None:
+    """Build the HNSW index anew beside the old one and switch, blocking nobody: after many deletes, before a VACUUM.
+
+    Six times as fast as vacuuming as many dead rows out of the graph. An index that has grown past MANY vectors gets
+    the graph of a large one. Not possible inside a transaction.
+    """
+    rows = _rows(index)
+    with _memory(index, rows) as cursor:
+        _reshape(cursor, index, *_graph(rows))
+        cursor.execute(f"REINDEX INDEX CONCURRENTLY {name(index.pk)}")
+
+
+def _reshape(cursor: Any, index: SearchIndex, m: int, ef_construction: int) -> None:
+    """Have the next REINDEX build another graph, where it should: the one that is there knows its own shape."""
+    cursor.execute("SELECT coalesce(reloptions, '{}') FROM pg_class WHERE oid = to_regclass(%s)", [name(index.pk)])
+    (found,) = cursor.fetchone()
+    if {f"m={m}", f"ef_construction={ef_construction}"} <= set(found):
+        return
+    try:
+        # It waits for whoever searches, and who comes later waits for it.
+        cursor.execute(f"SET lock_timeout = '{PATIENCE}ms'")
+        cursor.execute(f"ALTER INDEX {name(index.pk)} SET (m = {m}, ef_construction = {ef_construction})")
+    except OperationalError:
+        logger.warning("Index %s is in use by a long transaction: its graph is built anew in its old shape.", index)
+    finally:
+        with suppress(DatabaseError):
+            cursor.execute("RESET lock_timeout")
+
+
+def _rows(index: SearchIndex) -> int:
+    return ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index, state="ready").count()
+
+
+def _graph(rows: int) -> tuple[int, int]:
+    """Return `m` and `ef_construction` for so many vectors."""
+    return LARGE_GRAPH if rows >= MANY else GRAPH
+
+
+@contextmanager
+def _memory(index: SearchIndex, rows: int) -> Iterator[Any]:
+    """Yield a cursor that may build a graph of `rows` in memory.
+
+    That takes rows x (2 bytes a dimension + 8 + links), and 30 % more (pgvector#745).
+    """
+    needed = rows * (2 * (index.dimensions or 0) + 8 + 16 * _graph(rows)[0]) * 1.3 / 2**20
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        try:
+            # Not SET LOCAL: CONCURRENTLY has no transaction of ours to be local to.
+            cursor.execute(f"SET maintenance_work_mem = '{int(min(max(needed, LEAST_MEMORY), MOST_MEMORY))}MB'")
+            yield cursor
+        finally:
+            with suppress(DatabaseError):
+                cursor.execute("RESET maintenance_work_mem")
 
 
 def progress(index: int) -> Build | None:
@@ -159,15 +209,6 @@ def valid(index: int) -> bool:
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [name(index)])
         row = cursor.fetchone()
     return bool(row and row[0])
-
-
-def rebuild(index: int) -> None:
-    """Build the index anew beside the old one and switch, blocking nobody: after many deletes, before a VACUUM.
-
-    Six times as fast as vacuuming as many dead rows out of the graph. Not possible inside a transaction.
-    """
-    with connections[conf.settings.DATABASE].cursor() as cursor:
-        cursor.execute(f"REINDEX INDEX CONCURRENTLY {name(index)}")
 
 
 def health(index: int) -> Health:

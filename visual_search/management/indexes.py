@@ -139,7 +139,7 @@ def _resume(command: Any, index: SearchIndex, **options: Any) -> None:
 def _reindex(command: Any, index: SearchIndex, **options: Any) -> None:
     before = hnsw.health(index.pk)
     if before.valid:
-        hnsw.rebuild(index.pk)
+        hnsw.rebuild(index)
     elif index.state not in (SearchIndex.State.READY, SearchIndex.State.LIVE, SearchIndex.State.PREVIOUS):
         raise CommandError(f"Index {index} has no valid HNSW index yet: `index build {index.pk}` makes it.")
     elif not builder.build(index, float("inf")):

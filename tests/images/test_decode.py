@@ -110,6 +110,30 @@ def test_decode__video_after_a_photo_may_hold_scan_markers() -> None:
     assert decode.decode(photo + b"\xff\xda\0\x04" * 500).size == SCENE.size
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_decode__of_a_file_in_one_scan_nothing_is_counted(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "_scans", lambda data, enough: pytest.fail("counted"))
+    assert decode.decode(pictures.saved(SCENE.convert(mode), "JPEG")).size == SCENE.size
+
+
+def test_decode__scans_after_one_that_holds_everything_are_never_decoded() -> None:
+    plain = pictures.saved(SCENE, "JPEG")
+    with pytest.raises(BadImage) as raised:
+        decode.decode(pictures.many_scans(plain, 500))
+    assert raised.value.code == "image_unreadable"
+
+
+def test_decode__a_sequential_file_in_several_scans_is_counted() -> None:
+    plain = pictures.saved(SCENE, "JPEG")
+    first = plain.index(b"\xff\xda")
+    # It says that its first scan holds one component of three.
+    several = bytearray(pictures.many_scans(plain, 500))
+    several[first + 4] = 1
+    with pytest.raises(BadImage) as raised:
+        decode.decode(bytes(several))
+    assert raised.value.code == "image_too_many_scans"
+
+
 def test_decode__ordinary_progressive_file_passes_the_scan_limit() -> None:
     data = pictures.many_scans(pictures.saved(SCENE, "JPEG", progressive=True), limits.UPLOAD.max_scans)
     assert decode.decode(data).size == SCENE.size

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import DatabaseError, connection, transaction
 from pgvector import HalfVector
@@ -131,3 +132,15 @@ def test_run__where_the_shop_switched_autocommit_off(inside: bool, index: Any) -
         transaction.rollback()
         transaction.set_autocommit(True)
     assert catalog.product_model()._default_manager.get().price == 43
+
+
+def test_run__asks_after_the_health_of_a_connection_that_was_kept(inside: bool, index: Any) -> None:
+    if inside:
+        pytest.skip("a transaction's connection can't be another one")
+    connection.ensure_connection()
+    with psycopg.connect(connection.connection.info.dsn, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+    # As at the beginning of a request, with CONN_HEALTH_CHECKS.
+    connection.health_check_enabled, connection.health_check_done = True, False
+
+    assert statement.run("SELECT 5", [], settings={}) == [(5,)]

@@ -149,6 +149,7 @@ def test_scanned__is_nothing_where_nobody_asked(filled: Any) -> None:
 def test_short_page__is_filled_exactly(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # A sale ends. Until the next ANALYZE Postgres believes most products to be in stock; those that are lie farthest.
     monkeypatch.setattr(nearest, "SCANNED", 0)
+    monkeypatch.setattr(nearest, "SORTABLE", 0)
     _, keys = filled
     model = catalog.product_model()
     model._default_manager.exclude(pk__in=keys[-15:]).update(stock=0)
@@ -161,6 +162,18 @@ def test_short_page__is_filled_exactly(filled: Any, monkeypatch: pytest.MonkeyPa
     assert [attempt.width for attempt in plan.attempts] == [40, 160, nearest.MOST_EXACT]
     assert not uses_hnsw(filled, plan)
     assert sorted(page) == list(range(SIZE - 15, SIZE - 5))
+
+
+def test_candidates_that_lie_far__are_sorted_once_hnsw_has_met_too_few(filled: Any) -> None:
+    far = catalog.product_model()._default_manager.filter(price__gte=7_000)
+
+    page, plan = asked(filled, shown=far)
+
+    assert nearest.EXACT_CANDIDATES < plan.candidates <= nearest.SORTABLE
+    assert exact(plan) == [False, True]
+    assert plan.attempts[0].pictures < 40
+    # Half precision may swap neighbours that are equally near.
+    assert len(set(page) & set(range(7_000, 7_010))) >= 9
 
 
 @pytest.mark.parametrize(("share", "by_hnsw"), [(0.8, True), (0.05, False)])

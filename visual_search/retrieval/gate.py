@@ -69,20 +69,20 @@ def of(query: Query) -> Gate:
     return Gate(sql=sql, conditions=tuple(conditions), shown=shown, narrowed=narrowed)
 
 
-def estimate(index: int, gate: Gate) -> int:
-    """Return about how many vectors of `index` pass `gate`: Postgres's own estimate, kept for a minute."""
-    now = time.monotonic()
-    if (kept := _estimates.get((index, gate.sql))) and now - kept[0] < ESTIMATE_SECONDS:
+def estimate(index: int, gate: Gate | None = None) -> int:
+    """Return about how many vectors of `index` pass `gate`, or are there: Postgres's estimate, kept for a minute."""
+    now, condition = time.monotonic(), "TRUE" if gate is None else gate.sql
+    if (kept := _estimates.get((index, condition))) and now - kept[0] < ESTIMATE_SECONDS:
         return kept[1]
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {ProductEmbedding._meta.db_table} embedding"
-            f" WHERE index_id = {index:d} AND state = 'ready' AND {gate.sql}",
+            f" WHERE index_id = {index:d} AND state = 'ready' AND {condition}",
             [],
         )
         plan = cursor.fetchone()[0]
     rows: int = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
-    _estimates[index, gate.sql] = (now, rows)
+    _estimates[index, condition] = (now, rows)
     while len(_estimates) > ESTIMATES_KEPT:
         _estimates.popitem(last=False)
     return rows

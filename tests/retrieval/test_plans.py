@@ -149,7 +149,6 @@ def test_scanned__is_nothing_where_nobody_asked(filled: Any) -> None:
 def test_short_page__is_filled_exactly(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # A sale ends. Until the next ANALYZE Postgres believes most products to be in stock; those that are lie farthest.
     monkeypatch.setattr(nearest, "SCANNED", 0)
-    monkeypatch.setattr(nearest, "SORTABLE", 0)
     _, keys = filled
     model = catalog.product_model()
     model._default_manager.exclude(pk__in=keys[-15:]).update(stock=0)
@@ -164,16 +163,20 @@ def test_short_page__is_filled_exactly(filled: Any, monkeypatch: pytest.MonkeyPa
     assert sorted(page) == list(range(SIZE - 15, SIZE - 5))
 
 
-def test_candidates_that_lie_far__are_sorted_once_hnsw_has_met_too_few(filled: Any) -> None:
-    far = catalog.product_model()._default_manager.filter(price__gte=7_000)
+@pytest.mark.parametrize(("near", "ways"), [(False, [False, True]), (True, [False])])
+def test_a_small_share__is_sorted_where_hnsw_does_not_meet_it_on_its_way(
+    filled: Any, monkeypatch: pytest.MonkeyPatch, near: bool, ways: list[bool]
+) -> None:
+    monkeypatch.setattr(nearest, "EXACT_CANDIDATES", 500)
+    first = 1 if near else SIZE // 2
+    few = catalog.product_model()._default_manager.filter(price__gte=first, price__lt=first + 800)
 
-    page, plan = asked(filled, shown=far)
+    page, plan = asked(filled, shown=few)
 
-    assert nearest.EXACT_CANDIDATES < plan.candidates <= nearest.SORTABLE
-    assert exact(plan) == [False, True]
-    assert plan.attempts[0].pictures < 40
+    assert 500 < plan.candidates <= nearest.SMALL * SIZE
+    assert exact(plan) == ways
     # Half precision may swap neighbours that are equally near.
-    assert len(set(page) & set(range(7_000, 7_010))) >= 9
+    assert len(set(page) & set(range(first, first + 10))) >= 9
 
 
 @pytest.mark.parametrize(("share", "by_hnsw"), [(0.8, True), (0.05, False)])

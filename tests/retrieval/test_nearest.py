@@ -14,7 +14,7 @@ from tests import factories
 from visual_search import catalog, models
 from visual_search.indexing import hnsw, lifecycle, rows
 from visual_search.retrieval import gate as gates
-from visual_search.retrieval import nearest, targets
+from visual_search.retrieval import nearest, statement, targets
 from visual_search.retrieval.query import Query, Term
 
 pytestmark = pytest.mark.django_db
@@ -258,3 +258,13 @@ def test_ask__alone_scans_with_its_own_settings(
         cursor.execute("SELECT count(*) FROM pg_prepared_statements")
         assert (cursor.fetchone()[0] > 0) is (threshold is not None)
     hnsw.drop(index.pk)
+
+
+def test_run__asks_after_the_health_of_a_connection_that_was_kept(transactional_db: None) -> None:
+    connection.ensure_connection()
+    with psycopg.connect(connection.connection.info.dsn, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+    # As at the beginning of a request, with CONN_HEALTH_CHECKS.
+    connection.health_check_enabled, connection.health_check_done = True, False
+
+    assert statement.run("SELECT 5", [], settings={}) == [(5,)]

@@ -129,3 +129,33 @@ def test_run__where_the_shop_switched_autocommit_off(inside: bool, index: Any) -
         transaction.rollback()
         transaction.set_autocommit(True)
     assert catalog.product_model()._default_manager.get().price == 43
+
+
+def test_run__in_a_transaction_that_was_begun_by_hand(inside: bool, index: Any) -> None:
+    before = setting()
+    with connection.cursor() as cursor:
+        cursor.execute("SAVEPOINT a" if inside else "BEGIN")
+    assert not statement.alone()
+    for parameters in ([], VECTOR):
+        sql = f"{ASK} WHERE vector_dims(%s::halfvec) = 2" if parameters else ASK
+        assert statement.run(sql, parameters, settings=SETTINGS) == [("77", "relaxed_order")]
+        assert setting() == before
+    with connection.cursor() as cursor:
+        # It is still there.
+        cursor.execute("ROLLBACK TO a" if inside else "ROLLBACK")
+
+
+def test_run__an_error_of_a_prepared_connection_breaks_nothing(index: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection.connection, "prepare_threshold", 0)
+    for _ in range(3):
+        with pytest.raises(DatabaseError, match="division by zero"):
+            statement.run("SELECT 1 / (vector_dims(%s::halfvec) - 2)", VECTOR, settings=SETTINGS)
+        assert statement.run("SELECT vector_dims(%s::halfvec)", VECTOR, settings=SETTINGS) == [(2,)]
+
+
+def test_run__vectors_on_a_connection_in_error_raise_djangos_own(index: Any) -> None:
+    statement._registered.discard(connection.connection)
+    with pytest.raises(DatabaseError, match="aborted"), transaction.atomic(), connection.cursor() as cursor:
+        with pytest.raises(DatabaseError, match="by zero"):
+            cursor.execute("SELECT 1 / 0")
+        statement.run("SELECT %s::halfvec", VECTOR, settings=SETTINGS)

@@ -200,7 +200,7 @@ def _ways(index: SearchIndex, candidates: int, limit: int, *, reranked: bool) ->
     elif candidates <= SORTABLE and (share := candidates / max(gates.estimate(index.pk), candidates)) <= SMALL:
         # Twice as many, since it goes on through what it has visited when it may visit no more.
         yield False, 2 * width, math.ceil(ON_ITS_WAY * width / share)
-        yield True, width, None
+        yield True, 2 * width, None
     else:
         yield False, width, None
         yield False, width * 4, None

@@ -35,14 +35,16 @@ def alone() -> bool:
     connection = connections[conf.settings.DATABASE]
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    return not connection.in_atomic_block and bool(connection.connection.autocommit)
+    raw = connection.connection
+    # The last: nobody has said BEGIN by hand.
+    return not connection.in_atomic_block and raw.autocommit and raw.info.transaction_status == TransactionStatus.IDLE
 
 
 def configured(sql: str, settings: Mapping[str, str]) -> str:
     """Return SQL for the value of `sql` that makes `settings` for the rest of the transaction first.
 
     What asks for the value can't start before: a scan whose order it is has them from its first row on. The planner
-    doesn't have them yet, so none may be one of its own.
+    doesn't have them yet: it reckons with those of the session.
     """
     if not settings:
         return sql
@@ -85,9 +87,9 @@ def run(sql: str, parameters: Sequence[Any], *, settings: Mapping[str, str]) -> 
     if connection.in_atomic_block and connection.needs_rollback:
         raise transaction.TransactionManagementError("The transaction is broken: no query until the end of its block.")
     vectors = any(isinstance(value, HalfVector | Vector) for value in parameters)
-    if vectors:
-        _register(raw)
     with DatabaseErrorWrapper(connection):
+        if vectors:
+            _register(raw)
         if not settings:
             # Django's own cursors bind on the client, as text.
             return psycopg.Cursor(raw).execute(sql, parameters).fetchall()
@@ -118,13 +120,15 @@ def _at_once(raw: Any, first: Statement, search: Statement, *, inside: bool) -> 
 def _pipelined(raw: Any, first: Statement, search: Statement, *, inside: bool) -> list[tuple[Any, ...]]:
     """Send both in a pipeline, with vectors in binary: written as text, a vector takes longer than the pipeline."""
     control, found = psycopg.Cursor(raw), psycopg.Cursor(raw)
+    # Nothing is prepared: of a pipeline that fails psycopg would remember what the server never got to. And what is
+    # prepared already outlives a COMMIT, as the settings don't; at a ROLLBACK psycopg forgets it.
     with raw.pipeline():
         for command in _BEGIN if inside else ("BEGIN",):
-            control.execute(command)
-        control.execute(*first)
-        found.execute(*search, binary=True)
-        for command in _UNDO if inside else ("ROLLBACK",):
-            control.execute(command)
+            control.execute(command, prepare=False)
+        control.execute(*first, prepare=False)
+        found.execute(*search, binary=True, prepare=False)
+        for command in _UNDO if inside else ("COMMIT",):
+            control.execute(command, prepare=False)
     return found.fetchall()
 
 

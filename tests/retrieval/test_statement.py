@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -155,7 +156,12 @@ def test_run__an_error_of_a_prepared_connection_breaks_nothing(index: Any, monke
 
 def test_run__vectors_on_a_connection_in_error_raise_djangos_own(index: Any) -> None:
     statement._registered.discard(connection.connection)
-    with pytest.raises(DatabaseError, match="aborted"), transaction.atomic(), connection.cursor() as cursor:
-        with pytest.raises(DatabaseError, match="by zero"):
-            cursor.execute("SELECT 1 / 0")
-        statement.run("SELECT %s::halfvec", VECTOR, settings=SETTINGS)
+
+    def after_an_error() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            with contextlib.suppress(DatabaseError):
+                cursor.execute("SELECT 1 / 0")
+            statement.run("SELECT %s::halfvec", VECTOR, settings=SETTINGS)
+
+    with pytest.raises(DatabaseError, match="aborted"):
+        after_an_error()

@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from tests import factories
-from visual_search.indexing import activity, builder, changes, fit, lifecycle, queue
+from visual_search.indexing import activity, changes, fit, hnsw, lifecycle, queue
 from visual_search.models import QueuedProduct, SearchIndex
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_activity__after_a_worker_died() -> None:
     assert doing() == "absent"
 
 
-@pytest.mark.parametrize("lock", [fit.LOCK, builder.LOCK])
+@pytest.mark.parametrize("lock", [fit.LOCK, hnsw.LOCK])
 def test_activity__while_an_index_is_fitted_or_built(lock: str) -> None:
     index = lifecycle.create()
     SearchIndex.objects.update(created_at=Now() - timedelta(seconds=61))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -107,21 +107,97 @@ def test_advance__of_a_build_that_was_killed(index: SearchIndex, writer: threadi
     assert index.state == "ready"
 
 
-def test_build__leaves_it_to_who_builds_already(index: SearchIndex) -> None:
+@pytest.fixture
+def others_turn() -> Iterator[threading.Event]:
+    """Hold the lock of all changes of HNSW indexes in another session, until the event is set."""
     held, done = threading.Event(), threading.Event()
 
     def other() -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtext(%s), %s)", [builder.LOCK, index.pk])
+            cursor.execute("SELECT pg_advisory_lock(hashtext(%s), 0)", [hnsw.LOCK])
             held.set()
-            done.wait(10)
+            done.wait(30)
         connection.close()
 
     thread = threading.Thread(target=other)
     thread.start()
     assert held.wait(10)
-    try:
-        assert not builder.build(index, float("inf"))
-    finally:
-        done.set()
-        thread.join()
+    yield done
+    done.set()
+    thread.join()
+
+
+def test_build__waits_for_its_turn_and_wakes_a_worker_once(
+    index: SearchIndex, others_turn: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nudges: list[bool] = []
+    monkeypatch.setattr(builder.nudge, "send", lambda: nudges.append(True))
+    started = time.monotonic()
+
+    assert not builder.build(index, started + 60)
+
+    assert time.monotonic() - started < 10, "a worker has other things to do than to wait"
+    assert (hnsw.valid(index.pk), nudges) == (False, [])
+    others_turn.set()
+    processes.wait_for(lambda: hnsw.valid(index.pk) and nudges == [True])
+
+
+def test_build__not_of_what_was_retired_while_it_waited(index: SearchIndex, others_turn: threading.Event) -> None:
+    SearchIndex.objects.filter(pk=index.pk).update(state="building")
+    assert not builder.build(index, time.monotonic() + 0.1)
+    SearchIndex.objects.filter(pk=index.pk).update(state="retired")
+
+    others_turn.set()
+    processes.wait_for(lambda: not builder._threads[index.pk].is_alive())
+
+    assert phase(index) is None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", [hnsw.name(index.pk)])
+        assert cursor.fetchone() == (None,)
+
+
+@pytest.fixture
+def another(index: SearchIndex) -> Iterator[SearchIndex]:
+    """Return an index beside the first, with its HNSW index."""
+    copy = SearchIndex.objects.get(pk=index.pk)
+    copy.pk, copy.state = None, SearchIndex.State.BUILDING
+    copy.save(force_insert=True)
+    hnsw.build(copy)
+    yield copy
+    hnsw.drop(copy.pk)
+
+
+def build_anew(index: SearchIndex) -> None:
+    hnsw.drop(index.pk)
+    hnsw.build(index)
+
+
+@pytest.mark.parametrize("change", [build_anew, hnsw.rebuild, lambda index: hnsw.drop(index.pk)])
+def test_build__and_a_change_of_another_are_no_deadlock(
+    another: SearchIndex,
+    index: SearchIndex,
+    writer: threading.Event,
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[SearchIndex], None],
+) -> None:
+    failures: list[Exception] = []
+
+    def at_once() -> None:
+        try:
+            change(another)
+        except Exception as error:
+            failures.append(error)
+        connection.close()
+
+    assert not builder.build(index, time.monotonic() + 0.1)
+    processes.wait_for(lambda: phase(index) == "waiting for writers before build")
+    thread = threading.Thread(target=at_once)
+    thread.start()
+    time.sleep(1)  # long enough for it to wait for the table, if it did
+
+    writer.set()
+    thread.join(30)
+    processes.wait_for(lambda: not builder._threads[index.pk].is_alive())
+
+    assert failures == []
+    assert hnsw.valid(index.pk), caplog.text

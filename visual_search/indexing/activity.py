@@ -7,7 +7,7 @@ import enum
 from django.db import connections
 
 from visual_search import conf
-from visual_search.indexing import builder, fit
+from visual_search.indexing import fit, hnsw
 from visual_search.models import ProductChange, QueuedProduct, SearchIndex
 
 PATIENCE_SECONDS = 60
@@ -63,6 +63,6 @@ def _locked() -> bool:
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND classid IN (hashtext(%s)::oid, hashtext(%s)::oid))
             """,
-            [fit.LOCK, builder.LOCK],
+            [fit.LOCK, hnsw.LOCK],
         )
         return cursor.fetchone()[0]

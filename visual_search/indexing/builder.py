@@ -9,21 +9,23 @@ import time
 from django.db import DatabaseError, connections
 
 from visual_search import conf
-from visual_search.indexing import hnsw, locks, nudge
+from visual_search.indexing import hnsw, nudge
 from visual_search.models import SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
 
-LOCK = "visual_search.build"
+BRIEFLY = 1.0
+"""Seconds that a worker waits for a build, before it looks after new products again."""
 
 _threads: dict[int, threading.Thread] = {}
 
 
 def build(index: SearchIndex, deadline: float) -> bool:
-    """Build the HNSW index of `index`, or wait for who does, until `deadline`; return whether it is there.
+    """Build the HNSW index of `index`, or wait for who does; return whether it is there.
 
-    When this process is ended, Postgres carries the statement through; whoever asks next finds the index valid, or
-    INVALID and builds it anew.
+    With a `deadline` it waits BRIEFLY at most: the build goes on, and its end sends a nudge. When this process is
+    ended, Postgres carries the statement through; whoever asks next finds the index valid, or INVALID and builds it
+    anew.
     """
     if hnsw.valid(index.pk):
         return True
@@ -35,16 +37,13 @@ def build(index: SearchIndex, deadline: float) -> bool:
         thread = threading.Thread(target=_build, args=(index,), name=f"visual-search-{index.pk}", daemon=True)
         _threads[index.pk] = thread
         thread.start()
-    thread.join(None if deadline == float("inf") else max(deadline - time.monotonic(), 0))
+    thread.join(None if deadline == float("inf") else min(max(deadline - time.monotonic(), 0), BRIEFLY))
     return hnsw.valid(index.pk)
 
 
 def _build(index: SearchIndex) -> None:
     try:
-        # Not a transaction's: CREATE INDEX CONCURRENTLY can't run in one.
-        with locks.alone(LOCK, index.pk) as alone:
-            if alone:
-                hnsw.build(index)
+        hnsw.build(index)
     except DatabaseError:
         logger.exception("Building the HNSW index of %s failed; it will be tried again.", index)
     finally:

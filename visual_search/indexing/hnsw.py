@@ -11,6 +11,7 @@ from typing import Any
 from django.db import DatabaseError, OperationalError, connections
 
 from visual_search import conf
+from visual_search.indexing import locks
 from visual_search.models import ProductEmbedding, SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
@@ -37,6 +38,12 @@ LEAST_MEMORY, MOST_MEMORY = 64, 2_048
 
 PATIENCE = 3_000
 """Milliseconds that changing the graph's shape may make searches wait."""
+
+LOCK = "visual_search.hnsw"
+"""Name of the lock of what changes an HNSW index CONCURRENTLY: of two on one table Postgres ends one, as a deadlock.
+
+It is the longer one that is ended, with all that it has done: a build that a mere DROP of another index waits for.
+"""
 
 MOST_DEAD = 0.2
 """Share of dead rows from which they cost searches something: an HNSW scan visits them too."""
@@ -110,39 +117,38 @@ def similarity(index: SearchIndex, distance: str) -> str:
 def build(index: SearchIndex) -> None:
     """Create the HNSW index unless a valid one is there; an INVALID one, left by a build that died, is dropped first.
 
-    CONCURRENTLY, save inside a transaction (a test's), where Postgres does not allow it. Nobody else may build it at
-    the same time: use `builder.build`.
+    CONCURRENTLY, save inside a transaction (a test's), where Postgres does not allow it. Waits while another HNSW index
+    is built or dropped; a search index that was retired meanwhile gets none.
     """
-    if valid(index.pk):
-        return
-    connection = connections[conf.settings.DATABASE]
-    drop(index.pk)
-    concurrently = "" if connection.in_atomic_block else "CONCURRENTLY"
-    if connection.in_atomic_block:
-        # Deferred checks of foreign keys that are still to come would refuse the index.
-        connection.check_constraints()
-    rows = _rows(index)
-    m, ef_construction = _graph(rows)
     table, operators = ProductEmbedding._meta.db_table, OPERATORS[SearchIndex.Metric(index.metric)][1]
-    with _memory(index, rows) as cursor:
-        cursor.execute(
-            f"CREATE INDEX {concurrently} {name(index.pk)} ON {table}"
-            f" USING hnsw ((embedding::halfvec({index.dimensions})) {operators})"
-            f" WITH (m = {m}, ef_construction = {ef_construction}) WHERE index_id = {index.pk}"
-        )
-    with connection.cursor() as cursor:
-        # Without it the planner knows nothing of what was just loaded.
-        cursor.execute(f"ANALYZE {table}")
+    with _in_turn() as concurrently:
+        retired = SearchIndex.objects.using(conf.settings.DATABASE).filter(pk=index.pk, state=SearchIndex.State.RETIRED)
+        if valid(index.pk) or retired.exists():
+            return
+        drop(index.pk)
+        if not concurrently:
+            # Deferred checks of foreign keys that are still to come would refuse the index.
+            connections[conf.settings.DATABASE].check_constraints()
+        rows = _rows(index)
+        m, ef_construction = _graph(rows)
+        with _memory(index, rows) as cursor:
+            cursor.execute(
+                f"CREATE INDEX {concurrently} {name(index.pk)} ON {table}"
+                f" USING hnsw ((embedding::halfvec({index.dimensions})) {operators})"
+                f" WITH (m = {m}, ef_construction = {ef_construction}) WHERE index_id = {index.pk}"
+            )
+            # Without it the planner knows nothing of what was just loaded.
+            cursor.execute(f"ANALYZE {table}")
 
 
 def rebuild(index: SearchIndex) -> None:
     """Build the HNSW index anew beside the old one and switch, blocking nobody: after many deletes, before a VACUUM.
 
     Six times as fast as vacuuming as many dead rows out of the graph. An index that has grown past MANY vectors gets
-    the graph of a large one. Not possible inside a transaction.
+    the graph of a large one. Waits while another HNSW index is built or dropped. Not possible inside a transaction.
     """
     rows = _rows(index)
-    with _memory(index, rows) as cursor:
+    with _in_turn(), _memory(index, rows) as cursor:
         _reshape(cursor, index, *_graph(rows))
         cursor.execute(f"REINDEX INDEX CONCURRENTLY {name(index.pk)}")
 
@@ -227,8 +233,16 @@ def health(index: int) -> Health:
 
 
 def drop(index: int) -> None:
-    """Drop the HNSW index of search index `index`, if there is one."""
-    connection = connections[conf.settings.DATABASE]
-    concurrently = "" if connection.in_atomic_block else "CONCURRENTLY"
-    with connection.cursor() as cursor:
+    """Drop the HNSW index of search index `index`, if there is one. Waits while another is built or dropped."""
+    with _in_turn() as concurrently, connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(f"DROP INDEX {concurrently} IF EXISTS {name(index)}")
+
+
+@contextmanager
+def _in_turn() -> Iterator[str]:
+    """Wait for the turn to change an HNSW index, and yield "CONCURRENTLY"; "" and at once inside a transaction."""
+    if connections[conf.settings.DATABASE].in_atomic_block:
+        yield ""
+        return
+    with locks.in_turn(LOCK, 0):
+        yield "CONCURRENTLY"

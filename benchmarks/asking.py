@@ -52,7 +52,7 @@ def catalogue() -> tuple[Any, np.ndarray, np.ndarray]:
     from example_shop.catalogue.models import ProductImage
     from visual_search import encoders
     from visual_search.encoders import parts
-    from visual_search.indexing import encoding
+    from visual_search.indexing.vectors import encoding
 
     encoder = encoders.load("efficientnet_lite0")
     images = list(ProductImage.objects.select_related("product"))
@@ -63,7 +63,7 @@ def catalogue() -> tuple[Any, np.ndarray, np.ndarray]:
 def baseline(files: Sequence[bytes], among: Sequence[set[str]] | None = None) -> Ranked:
     """Return the nearest products of each photo by the cosine of raw features, the best picture of each."""
     from visual_search.encoders import parts
-    from visual_search.indexing import encoding
+    from visual_search.indexing.vectors import encoding
 
     encoder, pictures, slugs = catalogue()
     ranked = []

@@ -68,7 +68,7 @@ def freshness(folder: Path, count: int, lines: list[str], missed: list[str]) -> 
     """Time from a save to its row, with each broker that answers, and from the sweep where the nudge is lost."""
     from tests import factories
     from tests.faults import brokers, harness, saving
-    from visual_search.indexing import sweeper
+    from visual_search.indexing.intake import sweeper
 
     harness.products(20)
     factories.embed()

@@ -167,7 +167,7 @@ def reindexed(files: Sequence[Path]) -> tuple[float, float, float]:
     that the other two may have the tiny one.
     """
     from visual_search.conf import settings
-    from visual_search.indexing import lifecycle
+    from visual_search.indexing.generations import lifecycle
     from visual_search.models import ProductEmbedding
 
     few = files[:FULL]
@@ -194,7 +194,8 @@ def reindexed(files: Sequence[Path]) -> tuple[float, float, float]:
 
 def embedded(files: Sequence[Path], encoders: Sequence[Any]) -> tuple[Any, float]:
     """Return an index of a catalogue that shows `files`, each picture once embedded, and the seconds that it took."""
-    from visual_search.indexing import lifecycle, worker
+    from visual_search.indexing import worker
+    from visual_search.indexing.generations import lifecycle
     from visual_search.models import QueuedProduct
 
     catalogue(len(files), files)
@@ -210,7 +211,7 @@ def written(dimensions: int, count: int) -> float:
     from django.db import transaction
 
     from example_shop.catalogue.models import Product
-    from visual_search.indexing import rows
+    from visual_search.indexing.vectors import rows
     from visual_search.models import SearchIndex
 
     catalogue(count, [Path("unread.jpg")])
@@ -249,7 +250,7 @@ def peak(count: int, files: Sequence[Path]) -> float:
     from django.db import connection
     from psycopg.conninfo import make_conninfo
 
-    from visual_search.indexing import lifecycle
+    from visual_search.indexing.generations import lifecycle
 
     catalogue(count, files)
     lifecycle.create(["tiny"])

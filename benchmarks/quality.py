@@ -251,7 +251,7 @@ class Benchmark:
         """Import a catalogue and return a filled index of each of `recipes`, by default of all."""
         from django.core.management import call_command
 
-        from visual_search.indexing import hnsw, lifecycle
+        from visual_search.indexing.generations import hnsw, lifecycle
         from visual_search.management import filling
         from visual_search.models import SearchIndex
 
@@ -265,7 +265,7 @@ class Benchmark:
 
     def each(self, indexes: dict[str, Any]) -> Iterable[str]:
         """Yield the name of each recipe while its index is live."""
-        from visual_search.indexing import lifecycle
+        from visual_search.indexing.generations import lifecycle
 
         for name, index in indexes.items():
             lifecycle.activate(index, force=True)

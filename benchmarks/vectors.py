@@ -26,7 +26,7 @@ def load(rows: int, dimensions: Sequence[int]) -> Any:
     """
     from django.db import connection
 
-    from visual_search.indexing import hnsw
+    from visual_search.indexing.generations import hnsw
     from visual_search.models import SearchIndex
 
     random = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 
 from tests import factories
-from visual_search.indexing import lifecycle
+from visual_search.indexing.generations import lifecycle
 
 OF_THE_UUID_SHOP = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
 BOTH_SHOPS = ("indexing", "retrieval", "zshop")

@@ -9,7 +9,7 @@ from django.test import override_settings
 
 from tests import factories
 from visual_search import models
-from visual_search.indexing import changes
+from visual_search.indexing.intake import changes
 
 pytestmark = pytest.mark.django_db
 

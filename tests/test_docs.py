@@ -240,13 +240,15 @@ def test_templates__are_all_in_the_docs() -> None:
 
 def test_numbers__of_the_docs_are_the_codes() -> None:
     from visual_search.images import limits
-    from visual_search.indexing import encoding, gate, queue
+    from visual_search.indexing.generations import gate
+    from visual_search.indexing.intake import queue
+    from visual_search.indexing.vectors import encoding, measures
     from visual_search.retrieval import nearest
 
     assert (limits.CATALOGUE.max_bytes, limits.CATALOGUE.max_pixels) == (64 * 2**20, 50_000_000)
     assert (limits.UPLOAD.max_side, limits.UPLOAD.min_side, limits.UPLOAD.max_scans) == (12_000, 16, 64)
     assert (queue.LEASE_SECONDS, queue.MOST_ATTEMPTS, queue.BACKOFF_SECONDS, encoding.DEADLINE) == (60, 3, 30, 20.0)
-    assert (gate.LEAST_COVERAGE, gate.LEAST_RECALL, gate.LARGEST_LOSS, gate.LEAST_PAIRS) == (0.999, 0.98, 0.01, 30)
+    assert (gate.LEAST_COVERAGE, gate.LEAST_RECALL, gate.LARGEST_LOSS, measures.LEAST_PAIRS) == (0.999, 0.98, 0.01, 30)
     assert (nearest.EXACT_CANDIDATES, nearest.MOST_EXACT, nearest.RERANKED) == (10_000, 100_000, 400)
 
 

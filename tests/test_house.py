@@ -29,6 +29,9 @@ STOREYS = (
 )
 """From the bytes to the faces: a module imports only from its own room and from storeys before."""
 
+INDEXING = (("locks", "memory"), ("intake",), ("sources",), ("vectors",), ("generations",), ("reconciler", "worker"))
+"""The same within `indexing/`: from what has changed to what can be searched."""
+
 BARE = ("images", "encoders")
 TORCH = ("torch", "torchvision", "timm", "open_clip", "openvino")
 
@@ -59,6 +62,17 @@ def test_module__imports_only_from_rooms_before_its_own(path: Path) -> None:
     (storey,) = [number for number, rooms in enumerate(STOREYS) if own in rooms]
     allowed = {own}.union(*STOREYS[:storey])
     reached = {room(name) for name in imported(path) if name.startswith("visual_search.")}
+    assert reached - allowed == set()
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "indexing").rglob("*.py")), ids=identifier)
+def test_module__of_indexing_imports_only_from_rooms_before_its_own(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[1].removesuffix(".py")
+    if own == "__init__":
+        return
+    (storey,) = [number for number, rooms in enumerate(INDEXING) if own in rooms]
+    allowed = {own}.union(*INDEXING[:storey])
+    reached = {name.split(".")[2] for name in imported(path) if name.startswith("visual_search.indexing.")}
     assert reached - allowed == set()
 
 

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from tests import factories
 from visual_search import catalog, models, signals
-from visual_search.indexing import nudge
+from visual_search.indexing.intake import nudge
 
 pytestmark = pytest.mark.django_db
 

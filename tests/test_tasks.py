@@ -10,7 +10,8 @@ from django.conf import settings as django_settings
 
 from tests import factories, processes
 from visual_search import models
-from visual_search.indexing import hnsw, nudge
+from visual_search.indexing.generations import hnsw
+from visual_search.indexing.intake import nudge
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.worker]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from visual_search.catalog import Catalog, ProductImage
     from visual_search.exceptions import VisualSearchError
-    from visual_search.indexing.changes import refresh
+    from visual_search.indexing.intake.changes import refresh
     from visual_search.retrieval.public import search, similar_to
 
 __version__ = "0.1.0.dev0"
@@ -21,7 +21,7 @@ _HOMES = {
     "Catalog": "visual_search.catalog",
     "ProductImage": "visual_search.catalog",
     "VisualSearchError": "visual_search.exceptions",
-    "refresh": "visual_search.indexing.changes",
+    "refresh": "visual_search.indexing.intake.changes",
     "search": "visual_search.retrieval.public",
     "similar_to": "visual_search.retrieval.public",
 }

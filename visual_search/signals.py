@@ -10,7 +10,7 @@ from django.db.models.signals import post_delete, post_save, pre_save
 
 from visual_search import catalog, conf
 from visual_search.exceptions import ConfigurationError
-from visual_search.indexing import changes
+from visual_search.indexing.intake import changes
 
 _FORMER = "_visual_search_former"
 

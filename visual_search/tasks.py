@@ -12,7 +12,8 @@ from celery.worker import state
 
 from visual_search import conf
 from visual_search.exceptions import EncoderError, NoLiveIndex
-from visual_search.indexing import nudge, reconciler, sweeper, worker
+from visual_search.indexing import reconciler, worker
+from visual_search.indexing.intake import nudge, sweeper
 from visual_search.retrieval import canary
 
 logger = logging.getLogger("visual_search.indexing")

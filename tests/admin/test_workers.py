@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from visual_search.admin import workers
-from visual_search.indexing import activity
+from visual_search.indexing.generations import activity
 
 
 def test_words__for_every_activity() -> None:

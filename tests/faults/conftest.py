@@ -11,7 +11,7 @@ from django.db import connection
 
 from tests.faults import brokers, harness
 from visual_search.encoders import registry
-from visual_search.indexing import nudge
+from visual_search.indexing.intake import nudge
 
 _FAULT = re.compile(r"test_(f\d\d)__")
 _ran: dict[str, set[str]] = defaultdict(set)

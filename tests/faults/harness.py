@@ -18,7 +18,8 @@ from django.db.models import F
 
 from tests import factories, processes
 from tests.faults import brokers, invariants
-from visual_search.indexing import nudge, progress, sweeper
+from visual_search.indexing.generations import progress
+from visual_search.indexing.intake import nudge, sweeper
 from visual_search.models import ProductEmbedding, QueuedProduct, SearchIndex
 
 EVERYTHING = bool(os.environ.get("FAULTS"))

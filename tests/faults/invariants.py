@@ -11,7 +11,8 @@ import numpy as np
 from django.db.models.functions import Now
 
 from visual_search import catalog
-from visual_search.indexing import progress, queue
+from visual_search.indexing.generations import progress
+from visual_search.indexing.intake import queue
 from visual_search.models import FitSample, ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
 
 

@@ -10,7 +10,10 @@ from typing import Any
 
 from visual_search import tasks
 from visual_search.encoders import joined
-from visual_search.indexing import nudge, pictures, queue, rows, worker
+from visual_search.indexing import worker
+from visual_search.indexing.intake import nudge, queue
+from visual_search.indexing.sources import pictures
+from visual_search.indexing.vectors import rows
 
 POINTS = ("claimed", "read", "encoding", "encoded", "written", "committed")
 """Before any picture is opened; with their bytes; before and after the encoder; before and after the commit."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 TIMED = """
 import json, time, uuid
 from tests import factories
-from visual_search.indexing import nudge
+from visual_search.indexing.intake import nudge
 
 def timed(count):
     took = []
@@ -41,7 +41,7 @@ for number in range({count}):
 ASKED = """
 import uuid
 from tests import factories
-from visual_search.indexing import nudge
+from visual_search.indexing.intake import nudge
 nudge.SLOW = 2.0  # what is slow here is the machine
 while input() == "save":
     print(factories.product(slug=uuid.uuid4().hex).pk, flush=True)

@@ -11,7 +11,8 @@ from django.db import transaction
 from example_shop.catalogue.models import ProductImage
 from tests import factories, processes
 from tests.faults import brokers, harness, invariants, saving
-from visual_search.indexing import changes, reconciler
+from visual_search.indexing import reconciler
+from visual_search.indexing.intake import changes
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct
 
 DOWN = ("amqp://guest:guest@127.0.0.1:1//", "redis://127.0.0.1:1/0")
@@ -49,7 +50,7 @@ def test_f02__broker_accepts_and_never_answers(kind: str) -> None:
 def test_f02__broker_that_was_restarted_costs_no_silence(broker: str) -> None:
     with brokers.proxy(broker) as proxy:
         saver = harness.python(
-            "from visual_search.indexing import nudge\n"
+            "from visual_search.indexing.intake import nudge\n"
             "print(nudge.send(), flush=True); input(); print(nudge.send(), flush=True)",
             broker=broker,
             CELERY_BROKER_URL=brokers.url(broker, proxy.port) or "",
@@ -134,7 +135,7 @@ def test_f08__nudge_delivered_ten_times_to_four_workers(folder: Path, broker: st
     workers = harness.often(2, 4)
     harness.products(10)
     factories.embed()
-    ten = "from visual_search.indexing import nudge\nfor _ in range(10): nudge.send()"
+    ten = "from visual_search.indexing.intake import nudge\nfor _ in range(10): nudge.send()"
     harness.products(harness.often(40, 200))
     with ExitStack() as stack:
         for number in range(workers):

@@ -11,7 +11,8 @@ from tests import factories, processes
 from tests.faults import harness, invariants
 from visual_search import conf
 from visual_search.encoders import joined
-from visual_search.indexing import lifecycle, queue
+from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.intake import queue
 from visual_search.models import QueuedProduct
 
 

@@ -11,7 +11,8 @@ from django.test import Client
 
 from tests import factories, processes
 from tests.faults import harness, invariants, saving
-from visual_search.indexing import builder, changes, gate, hnsw, lifecycle
+from visual_search.indexing.generations import builder, gate, hnsw, lifecycle
+from visual_search.indexing.intake import changes
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct
 from visual_search.retrieval import answers
 from visual_search.retrieval.query import Query

@@ -16,7 +16,9 @@ from tests import factories
 from tests.faults import harness
 from visual_search.encoders import tiny
 from visual_search.images import pool
-from visual_search.indexing import lifecycle, nudge, worker
+from visual_search.indexing import worker
+from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.intake import nudge
 from visual_search.models import SearchIndex
 
 

@@ -12,7 +12,8 @@ from django.test import Client
 
 from tests import factories, processes
 from tests.faults import harness, invariants, postgres
-from visual_search.indexing import lifecycle, progress, reconciler
+from visual_search.indexing import reconciler
+from visual_search.indexing.generations import lifecycle, progress
 from visual_search.models import ProductEmbedding, QueuedProduct
 
 SLOW = {"name": "tests.faults.encoders.Slow", "seconds": 0.03}

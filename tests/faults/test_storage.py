@@ -12,7 +12,8 @@ from django.test import Client
 
 from tests import factories, processes
 from tests.faults import harness, invariants, storages
-from visual_search.indexing import pictures, queue
+from visual_search.indexing.intake import queue
+from visual_search.indexing.sources import pictures
 from visual_search.models import ProductEmbedding, QueuedProduct
 
 BACKEND = "tests.faults.storages.Unreliable"

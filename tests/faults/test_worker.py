@@ -11,7 +11,9 @@ from django.db import connection
 
 from tests import factories, processes
 from tests.faults import harness, invariants, points
-from visual_search.indexing import changes, lifecycle, queue, sweeper, worker
+from visual_search.indexing import worker
+from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.intake import changes, queue, sweeper
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct
 
 SLOW = {"name": "tests.faults.encoders.Slow", "seconds": 0.05}

@@ -10,7 +10,9 @@ from django.utils import timezone
 
 from tests import factories
 from visual_search import catalog
-from visual_search.indexing import lifecycle, queue, reconciler
+from visual_search.indexing import reconciler
+from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.intake import queue
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,9 @@ from django.db import connection
 from tests import factories
 from visual_search import catalog, conf, exceptions, models
 from visual_search.encoders import registry
-from visual_search.indexing import changes, lifecycle, worker
+from visual_search.indexing import worker
+from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.intake import changes
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ import pytest
 from tests import factories
 from visual_search import catalog, exceptions, models
 from visual_search.images import source
-from visual_search.indexing import lifecycle
+from visual_search.indexing.generations import lifecycle
 from visual_search.insight import evaluation, searchers, tasks
 
 pytestmark = pytest.mark.django_db

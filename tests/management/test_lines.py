@@ -5,7 +5,7 @@ import io
 import pytest
 from django.core.management.base import OutputWrapper
 
-from visual_search.indexing import hnsw, progress
+from visual_search.indexing.generations import hnsw, progress
 from visual_search.management import lines
 
 

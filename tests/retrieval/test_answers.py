@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests import factories
 from visual_search import catalog, exceptions, models
-from visual_search.indexing import lifecycle
+from visual_search.indexing.generations import lifecycle
 from visual_search.retrieval import answers, live, nearest
 from visual_search.retrieval.query import Query, Term
 

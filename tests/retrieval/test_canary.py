@@ -11,7 +11,7 @@ import visual_search
 from tests import factories
 from visual_search import exceptions, models
 from visual_search.checks import database
-from visual_search.indexing import lifecycle
+from visual_search.indexing.generations import lifecycle
 from visual_search.retrieval import canary
 
 pytestmark = pytest.mark.django_db
@@ -69,7 +69,7 @@ def test_command__says_what_was_measured(index: Any, capsys: pytest.CaptureFixtu
 
 @pytest.mark.django_db(transaction=True)
 def test_reindex__builds_anew_without_losing_the_name(capsys: pytest.CaptureFixture[str]) -> None:
-    from visual_search.indexing import hnsw
+    from visual_search.indexing.generations import hnsw
 
     factories.product()
     index: Any = factories.embed()
@@ -84,7 +84,7 @@ def test_reindex__builds_anew_without_losing_the_name(capsys: pytest.CaptureFixt
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("how", ["dropped", "invalid"])
 def test_reindex__mends_a_live_index_that_lost_its_hnsw_index(how: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from visual_search.indexing import hnsw
+    from visual_search.indexing.generations import hnsw
 
     product, other = factories.product(), factories.product()
     index: Any = factories.embed()
@@ -122,7 +122,7 @@ def test_reindex__of_an_index_that_is_building() -> None:
 
 
 def test_health__advises_where_it_is_needed() -> None:
-    from visual_search.indexing import hnsw
+    from visual_search.indexing.generations import hnsw
 
     assert hnsw.Health(valid=True, size=10, memory=20, dead=0.1).advice == ()
     invalid, memory, dead = hnsw.Health(valid=False, size=3 << 20, memory=1 << 20, dead=0.5).advice

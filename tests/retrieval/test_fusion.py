@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests import factories
 from tests.retrieval.test_properties import FEATURES, METRICS, best, build
 from visual_search import catalog
-from visual_search.indexing import texts
+from visual_search.indexing.sources import texts
 from visual_search.retrieval import answers, fusion
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query, Term

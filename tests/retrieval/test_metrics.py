@@ -19,7 +19,8 @@ from tests import factories
 from tests.retrieval import test_words_encoded
 from visual_search import exceptions, models
 from visual_search.encoders import base, parts, tiny
-from visual_search.indexing import arrays, gate, hnsw, lifecycle, rows
+from visual_search.indexing.generations import gate, hnsw, lifecycle
+from visual_search.indexing.vectors import arrays, rows
 from visual_search.retrieval import answers, canary, nearest, ranking, targets
 from visual_search.retrieval.query import Query, Term
 

@@ -12,7 +12,8 @@ from pgvector import HalfVector
 
 from tests import factories
 from visual_search import catalog, models
-from visual_search.indexing import hnsw, lifecycle, rows
+from visual_search.indexing.generations import hnsw, lifecycle
+from visual_search.indexing.vectors import rows
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval import nearest, statement, targets
 from visual_search.retrieval.query import Query, Term

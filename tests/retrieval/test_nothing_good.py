@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 
 from example_shop import drawing
 from tests import factories
-from visual_search.indexing import calibration
+from visual_search.indexing.generations import calibration
 from visual_search.retrieval import answers
 from visual_search.retrieval.query import Query
 

@@ -12,7 +12,8 @@ from django.test import override_settings
 from tests import factories
 from visual_search import catalog, models
 from visual_search.encoders import parts
-from visual_search.indexing import arrays, lifecycle
+from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.vectors import arrays
 from visual_search.retrieval import answers, photomean, photos
 from visual_search.retrieval.query import Query, Term
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests import factories
 from visual_search import catalog, models
 from visual_search.encoders import parts
-from visual_search.indexing import hnsw, lifecycle, rows
+from visual_search.indexing.generations import hnsw, lifecycle
+from visual_search.indexing.vectors import rows
 from visual_search.retrieval import answers, nearest
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query

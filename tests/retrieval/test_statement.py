@@ -9,7 +9,7 @@ from pgvector import HalfVector
 
 from tests import factories
 from visual_search import catalog
-from visual_search.indexing import lifecycle
+from visual_search.indexing.generations import lifecycle
 from visual_search.retrieval import live, statement
 
 SETTINGS = {"hnsw.ef_search": "77", "hnsw.iterative_scan": "relaxed_order"}

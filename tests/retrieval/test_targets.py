@@ -11,7 +11,7 @@ from pgvector import HalfVector
 
 from tests import factories
 from visual_search import exceptions, models
-from visual_search.indexing import gate, lifecycle
+from visual_search.indexing.generations import gate, lifecycle
 from visual_search.retrieval import answers, live
 from visual_search.retrieval.query import Query, Term
 

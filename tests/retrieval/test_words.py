@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from tests.conftest import OF_THE_UUID_SHOP
 from visual_search import catalog, exceptions, models
-from visual_search.indexing import texts
+from visual_search.indexing.sources import texts
 from visual_search.retrieval import answers, fusion, live, statement, words
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query, Term

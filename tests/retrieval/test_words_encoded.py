@@ -12,7 +12,7 @@ from PIL import Image, ImageColor
 from tests import factories
 from visual_search import exceptions, models
 from visual_search.encoders import base
-from visual_search.indexing import lifecycle
+from visual_search.indexing.generations import lifecycle
 from visual_search.retrieval import answers, live, targets
 from visual_search.retrieval.query import Query, Term
 

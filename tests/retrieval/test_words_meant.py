@@ -12,7 +12,8 @@ from django.test import override_settings
 from tests import factories
 from visual_search import exceptions, models
 from visual_search.encoders import sentences
-from visual_search.indexing import meanings, texts
+from visual_search.indexing.sources import texts
+from visual_search.indexing.vectors import meanings
 from visual_search.retrieval import answers, fusion, live, words
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query, Term

@@ -23,7 +23,8 @@ from example_shop.catalogue.visual_search import ShopCatalog
 from tests import factories
 from tests.visibility import customers, keepers
 from tests.visibility.history import History, State
-from visual_search.indexing import hnsw, nudge
+from visual_search.indexing.generations import hnsw
+from visual_search.indexing.intake import nudge
 from visual_search.retrieval import nearest
 
 RESPONSES = int(os.environ.get("VISIBILITY", "600"))

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 
 from visual_search import catalog, conf
 from visual_search.admin import pages, products
-from visual_search.indexing import changes
+from visual_search.indexing.intake import changes
 from visual_search.models import ProductEmbedding
 
 MOST_AT_ONCE = 1_000

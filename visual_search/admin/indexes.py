@@ -23,7 +23,7 @@ from django.views.decorators.http import require_http_methods
 from visual_search import conf
 from visual_search.admin import analytics, explanation, pages, reindex
 from visual_search.exceptions import IndexStateError
-from visual_search.indexing import lifecycle
+from visual_search.indexing.generations import lifecycle
 from visual_search.models import PhotoMean, ProductEmbedding, SearchIndex
 
 ACTIVATABLE = (SearchIndex.State.READY, SearchIndex.State.PREVIOUS)

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from visual_search import catalog
-from visual_search.indexing import pictures
+from visual_search.indexing.sources import pictures
 
 logger = logging.getLogger("visual_search.admin")
 

@@ -19,7 +19,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from visual_search import conf
 from visual_search.admin import pages, workers
-from visual_search.indexing import activity, changes, lifecycle, progress
+from visual_search.indexing.generations import activity, lifecycle, progress
+from visual_search.indexing.intake import changes
 from visual_search.models import SearchIndex
 
 

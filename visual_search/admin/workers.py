@@ -7,7 +7,7 @@ from django.conf import settings as django_settings
 from django.utils.translation import gettext_lazy as _
 
 from visual_search import conf
-from visual_search.indexing.activity import Activity
+from visual_search.indexing.generations.activity import Activity
 
 WORDS = {
     Activity.IDLE: _("Everything is embedded."),

@@ -11,7 +11,8 @@ from django.db import DatabaseError, connections
 
 from visual_search import conf
 from visual_search.checks.messages import error, warning
-from visual_search.indexing import hnsw, texts
+from visual_search.indexing.generations import hnsw
+from visual_search.indexing.sources import texts
 from visual_search.models import SearchIndex
 from visual_search.retrieval import canary
 

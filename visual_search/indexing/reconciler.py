@@ -13,7 +13,9 @@ from typing import Any
 from visual_search import catalog, conf
 from visual_search.exceptions import BadImage
 from visual_search.images import limits, source
-from visual_search.indexing import changes, meanings, pictures, texts
+from visual_search.indexing.intake import changes
+from visual_search.indexing.sources import pictures, texts
+from visual_search.indexing.vectors import meanings
 from visual_search.models import ProductEmbedding, SearchIndex
 
 PRODUCTS_AT_ONCE = 200

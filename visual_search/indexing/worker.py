@@ -12,7 +12,11 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from visual_search import conf
 from visual_search.exceptions import EncoderError, VisualSearchError
-from visual_search.indexing import changes, embedding, encoding, fit, leases, lifecycle, memory, queue, rows, texts
+from visual_search.indexing import memory
+from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.intake import changes, leases, queue
+from visual_search.indexing.sources import texts
+from visual_search.indexing.vectors import embedding, encoding, fit, rows
 from visual_search.models import SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")

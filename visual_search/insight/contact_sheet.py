@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from visual_search import catalog
 from visual_search.exceptions import BadImage, VisualSearchError
 from visual_search.images import limits
-from visual_search.indexing import encoding, pictures
+from visual_search.indexing.sources import pictures
+from visual_search.indexing.vectors import encoding
 from visual_search.insight import evaluation, tasks
 
 KINDS = (".html", ".png")

@@ -15,7 +15,7 @@ from django.utils import timezone
 from visual_search import conf
 from visual_search.encoders import registry
 from visual_search.exceptions import NoLiveIndex, VisualSearchError
-from visual_search.indexing import measures
+from visual_search.indexing.vectors import measures
 from visual_search.insight import searchers, tasks
 from visual_search.models import SearchIndex
 from visual_search.retrieval import nearest

@@ -11,7 +11,8 @@ import numpy as np
 from visual_search import conf
 from visual_search.encoders import joined, parts
 from visual_search.exceptions import BadImage
-from visual_search.indexing import encoding, measures, pictures
+from visual_search.indexing.sources import pictures
+from visual_search.indexing.vectors import encoding, measures
 from visual_search.insight import tasks
 from visual_search.models import SearchIndex
 from visual_search.retrieval import gate as gates

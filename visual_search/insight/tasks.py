@@ -14,7 +14,8 @@ from django.core.exceptions import ValidationError
 
 from visual_search import catalog, conf
 from visual_search.exceptions import VisualSearchError
-from visual_search.indexing import pictures, simulating
+from visual_search.indexing.generations import simulating
+from visual_search.indexing.sources import pictures
 
 OTHER_PICTURE = "other picture"
 SIMULATED_PHOTO = "simulated photo"

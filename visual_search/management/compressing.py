@@ -15,7 +15,7 @@ from visual_search import catalog, conf
 from visual_search.encoders import registry
 from visual_search.exceptions import BadImage
 from visual_search.images import limits, pool, source
-from visual_search.indexing import pictures
+from visual_search.indexing.sources import pictures
 from visual_search.management import indexes, lines
 
 COMPARED = 100

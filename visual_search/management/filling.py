@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from visual_search.indexing import hnsw, progress, worker
+from visual_search.indexing import worker
+from visual_search.indexing.generations import hnsw, progress
 from visual_search.management import lines
 from visual_search.models import SearchIndex
 

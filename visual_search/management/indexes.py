@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from visual_search import conf
-from visual_search.indexing import builder, calibration, gate, hnsw, lifecycle, progress
+from visual_search.indexing.generations import builder, calibration, gate, hnsw, lifecycle, progress
 from visual_search.management import filling
 from visual_search.models import SearchIndex
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from visual_search.indexing import hnsw, progress
+from visual_search.indexing.generations import hnsw, progress
 
 WIDTH = 28
 

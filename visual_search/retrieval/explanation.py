@@ -12,7 +12,8 @@ from visual_search import catalog, conf
 from visual_search.encoders import base, explanation, joined, parts, regions
 from visual_search.exceptions import EncoderError, InvalidQuery
 from visual_search.images import limits, source
-from visual_search.indexing import arrays, encoding, pictures, scenes
+from visual_search.indexing.sources import pictures
+from visual_search.indexing.vectors import arrays, encoding, scenes
 from visual_search.models import ProductEmbedding, SearchIndex
 from visual_search.retrieval import answers, photos
 from visual_search.retrieval.query import Query, Term

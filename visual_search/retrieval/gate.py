@@ -12,7 +12,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 
 from visual_search import catalog, conf
-from visual_search.indexing import texts
+from visual_search.indexing.sources import texts
 from visual_search.models import ProductEmbedding, ProductText
 from visual_search.retrieval import statement
 from visual_search.retrieval.query import Query

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from visual_search import conf
-from visual_search.indexing import hnsw
+from visual_search.indexing.generations import hnsw
 from visual_search.models import ProductEmbedding, SearchIndex
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval import statement

@@ -16,7 +16,7 @@ from pgvector import Vector
 
 from visual_search import conf
 from visual_search.encoders import parts
-from visual_search.indexing import arrays
+from visual_search.indexing.vectors import arrays
 from visual_search.models import PhotoMean, SearchIndex
 
 logger = logging.getLogger("visual_search.retrieval")

@@ -12,7 +12,7 @@ from visual_search import conf
 from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import BadImage, EncoderUnavailable
 from visual_search.images import limits, source
-from visual_search.indexing import arrays, encoding
+from visual_search.indexing.vectors import arrays, encoding
 from visual_search.models import SearchIndex
 
 

@@ -12,7 +12,7 @@ from django.db.models.query import ModelIterable
 
 from visual_search import catalog
 from visual_search.exceptions import InvalidQuery
-from visual_search.indexing import texts
+from visual_search.indexing.sources import texts
 
 MOST_RESULTS = 100
 MOST_TERMS = 20

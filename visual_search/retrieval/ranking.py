@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 
 from visual_search import catalog, conf
-from visual_search.indexing import hnsw
+from visual_search.indexing.generations import hnsw
 from visual_search.models import ProductEmbedding, SearchIndex
 
 MOST_DIVERSIFIED = 100

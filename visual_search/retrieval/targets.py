@@ -15,7 +15,8 @@ from pgvector import Vector as FullVector
 from visual_search.encoders import colour as colours
 from visual_search.encoders import parts
 from visual_search.exceptions import InvalidQuery
-from visual_search.indexing import arrays, hnsw
+from visual_search.indexing.generations import hnsw
+from visual_search.indexing.vectors import arrays
 from visual_search.models import ProductEmbedding, SearchIndex
 from visual_search.retrieval import photomean, photos
 from visual_search.retrieval.query import Query, Term

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from visual_search.indexing import logistic
+from visual_search.indexing.generations import logistic
 from visual_search.models import SearchIndex
 
 

@@ -12,7 +12,8 @@ from pgvector import HalfVector
 
 from visual_search import conf
 from visual_search.exceptions import InvalidQuery
-from visual_search.indexing import meanings, texts
+from visual_search.indexing.sources import texts
+from visual_search.indexing.vectors import meanings
 from visual_search.models import ProductText, SearchIndex
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval import nearest, statement

@@ -9,7 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from visual_search import conf
 from visual_search.exceptions import VisualSearchError
-from visual_search.indexing import changes, hnsw, lifecycle, progress, reconciler, sweeper
+from visual_search.indexing import reconciler
+from visual_search.indexing.generations import hnsw, lifecycle, progress
+from visual_search.indexing.intake import changes, sweeper
 from visual_search.insight import events
 from visual_search.management import compressing, evaluating, filling, indexes
 from visual_search.models import SearchIndex

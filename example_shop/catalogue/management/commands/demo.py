@@ -17,7 +17,8 @@ from django.db import connections
 
 from example_shop import embedded_postgres, processes
 from example_shop.catalogue.models import Product
-from visual_search.indexing import nudge, progress
+from visual_search.indexing.generations import progress
+from visual_search.indexing.intake import nudge
 from visual_search.management import lines
 from visual_search.models import SearchIndex
 

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from tests import factories, processes
+from visual_search.indexing.generations import builder, hnsw, lifecycle
+from visual_search.models import ProductEmbedding, SearchIndex
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def index() -> Iterator[SearchIndex]:
+    """Return an index whose HNSW index is not there."""
+    for _ in range(5):
+        factories.product()
+    embedded: Any = factories.embed()
+    hnsw.drop(embedded.pk)
+    yield embedded
+    hnsw.drop(embedded.pk)
+
+
+@pytest.fixture
+def writer(index: SearchIndex) -> Iterator[threading.Event]:
+    """Hold a transaction open that a concurrent build waits for, until the event is set."""
+    held, done = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with transaction.atomic():
+            ProductEmbedding.objects.filter(index=index).update(source_size=1)
+            held.set()
+            done.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert held.wait(10)
+    yield done
+    done.set()
+    thread.join()
+
+
+def kill_the_build() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            " AND query LIKE 'CREATE INDEX CONCURRENTLY%'"
+        )
+        return bool(cursor.fetchall())
+
+
+def is_invalid(index: SearchIndex) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [hnsw.name(index.pk)])
+        return cursor.fetchone() == (False,)
+
+
+def test_build__waits_for_it(index: SearchIndex) -> None:
+    assert builder.build(index, float("inf"))
+    assert hnsw.valid(index.pk)
+
+
+def phase(index: SearchIndex) -> str | None:
+    progress = hnsw.progress(index.pk)
+    return progress and progress.phase
+
+
+def test_build__goes_on_past_the_deadline(index: SearchIndex, writer: threading.Event) -> None:
+    assert not builder.build(index, time.monotonic() + 0.5)
+    assert not builder.build(index, time.monotonic() + 0.1), "the thread that builds is not joined by another"
+    processes.wait_for(lambda: phase(index) == "waiting for writers before build")
+
+    writer.set()
+
+    processes.wait_for(lambda: builder.build(index, time.monotonic() + 1))
+
+
+def test_build__an_invalid_index_is_dropped_and_built_again(index: SearchIndex, writer: threading.Event) -> None:
+    assert not builder.build(index, time.monotonic() + 0.5)
+    processes.wait_for(kill_the_build)
+    processes.wait_for(lambda: not builder._threads[index.pk].is_alive())
+    assert is_invalid(index)
+    assert not hnsw.valid(index.pk)
+    writer.set()
+
+    assert builder.build(index, float("inf"))
+
+    assert hnsw.valid(index.pk)
+
+
+def test_advance__of_a_build_that_was_killed(index: SearchIndex, writer: threading.Event) -> None:
+    SearchIndex.objects.filter(pk=index.pk).update(state="building")
+    assert not lifecycle.advance(time.monotonic() + 0.5)
+    processes.wait_for(kill_the_build)
+    writer.set()
+
+    processes.wait_for(lambda: lifecycle.advance(time.monotonic() + 1))
+
+    index.refresh_from_db()
+    assert index.state == "ready"
+
+
+@pytest.fixture
+def others_turn() -> Iterator[threading.Event]:
+    """Hold the lock of all changes of HNSW indexes in another session, until the event is set."""
+    held, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtext(%s), 0)", [hnsw.LOCK])
+            held.set()
+            done.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert held.wait(10)
+    yield done
+    done.set()
+    thread.join()
+
+
+def test_build__waits_for_its_turn_and_wakes_a_worker_once(
+    index: SearchIndex, others_turn: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nudges: list[bool] = []
+    monkeypatch.setattr(builder.nudge, "send", lambda: nudges.append(True))
+    started = time.monotonic()
+
+    assert not builder.build(index, started + 60)
+
+    assert time.monotonic() - started < 10, "a worker has other things to do than to wait"
+    assert (hnsw.valid(index.pk), nudges) == (False, [])
+    others_turn.set()
+    processes.wait_for(lambda: hnsw.valid(index.pk) and nudges == [True])
+
+
+def test_build__not_of_what_was_retired_while_it_waited(index: SearchIndex, others_turn: threading.Event) -> None:
+    SearchIndex.objects.filter(pk=index.pk).update(state="building")
+    assert not builder.build(index, time.monotonic() + 0.1)
+    SearchIndex.objects.filter(pk=index.pk).update(state="retired")
+
+    others_turn.set()
+    processes.wait_for(lambda: not builder._threads[index.pk].is_alive())
+
+    assert phase(index) is None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", [hnsw.name(index.pk)])
+        assert cursor.fetchone() == (None,)
+
+
+@pytest.fixture
+def another(index: SearchIndex) -> Iterator[SearchIndex]:
+    """Return an index beside the first, with its HNSW index."""
+    copy = SearchIndex.objects.get(pk=index.pk)
+    copy.pk, copy.state = None, SearchIndex.State.BUILDING
+    copy.save(force_insert=True)
+    hnsw.build(copy)
+    yield copy
+    hnsw.drop(copy.pk)
+
+
+def build_anew(index: SearchIndex) -> None:
+    hnsw.drop(index.pk)
+    hnsw.build(index)
+
+
+@pytest.mark.parametrize("change", [build_anew, hnsw.rebuild, lambda index: hnsw.drop(index.pk)])
+def test_build__and_a_change_of_another_are_no_deadlock(
+    another: SearchIndex,
+    index: SearchIndex,
+    writer: threading.Event,
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[SearchIndex], None],
+) -> None:
+    failures: list[Exception] = []
+
+    def at_once() -> None:
+        try:
+            change(another)
+        except Exception as error:
+            failures.append(error)
+        connection.close()
+
+    assert not builder.build(index, time.monotonic() + 0.1)
+    processes.wait_for(lambda: phase(index) == "waiting for writers before build")
+    thread = threading.Thread(target=at_once)
+    thread.start()
+    time.sleep(1)  # long enough for it to wait for the table, if it did
+
+    writer.set()
+    thread.join(30)
+    processes.wait_for(lambda: not builder._threads[index.pk].is_alive())
+
+    assert failures == []
+    assert hnsw.valid(index.pk), caplog.text

@@ -1,0 +1,52 @@
+"""Build an HNSW index from a thread, so that a worker can be stopped while Postgres goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from django.db import DatabaseError, connections
+
+from visual_search import conf
+from visual_search.indexing.generations import hnsw
+from visual_search.indexing.intake import nudge
+from visual_search.models import SearchIndex
+
+logger = logging.getLogger("visual_search.indexing")
+
+BRIEFLY = 1.0
+"""Seconds that a worker waits for a build, before it looks after new products again."""
+
+_threads: dict[int, threading.Thread] = {}
+
+
+def build(index: SearchIndex, deadline: float) -> bool:
+    """Build the HNSW index of `index`, or wait for who does; return whether it is there.
+
+    With a `deadline` it waits BRIEFLY at most: the build goes on, and its end sends a nudge. When this process is
+    ended, Postgres carries the statement through; whoever asks next finds the index valid, or INVALID and builds it
+    anew.
+    """
+    if hnsw.valid(index.pk):
+        return True
+    if connections[conf.settings.DATABASE].in_atomic_block:
+        hnsw.build(index)
+        return True
+    thread = _threads.get(index.pk)
+    if thread is None or not thread.is_alive():
+        thread = threading.Thread(target=_build, args=(index,), name=f"visual-search-{index.pk}", daemon=True)
+        _threads[index.pk] = thread
+        thread.start()
+    thread.join(None if deadline == float("inf") else min(max(deadline - time.monotonic(), 0), BRIEFLY))
+    return hnsw.valid(index.pk)
+
+
+def _build(index: SearchIndex) -> None:
+    try:
+        hnsw.build(index)
+    except DatabaseError:
+        logger.exception("Building the HNSW index of %s failed; it will be tried again.", index)
+    finally:
+        connections[conf.settings.DATABASE].close()
+    nudge.send()

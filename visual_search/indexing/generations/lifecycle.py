@@ -1,0 +1,207 @@
+"""The life of an index: building, ready, live, previous, retired."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import connections, transaction
+from django.utils import timezone
+
+from visual_search import conf
+from visual_search.encoders import registry
+from visual_search.exceptions import ConfigurationError, IndexStateError
+from visual_search.indexing.generations import builder, calibration, gate, hnsw
+from visual_search.indexing.intake import changes
+from visual_search.indexing.vectors import fit
+from visual_search.models import ProductEmbedding, QueuedProduct, SearchIndex
+
+logger = logging.getLogger("visual_search.indexing")
+
+State = SearchIndex.State
+
+DELETED_AT_ONCE = 2_000
+EVALUATED = 50
+EVALUATION_SECONDS = 3.0
+CALIBRATION_SECONDS = 3.0
+
+
+def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric: str | None = None) -> SearchIndex:
+    """Create an index for `encoders` and `metric` (default: the settings') and queue the whole catalogue for it.
+
+    Raises EncoderError for a name that nobody knows, ConfigurationError for such a metric; loads no weights.
+    """
+    for spec in encoders or conf.settings.ENCODERS:
+        registry.validate(spec)
+    metric = conf.settings.METRIC if metric is None else metric
+    if metric not in SearchIndex.Metric.values:
+        known = ", ".join(map(repr, SearchIndex.Metric.values))
+        raise ConfigurationError(f"The metric is {metric!r}. Give one of {known}.")
+    with transaction.atomic(conf.settings.DATABASE):
+        index = _indexes().create(
+            encoders=list(encoders or conf.settings.ENCODERS), metric=metric, regions=conf.settings.REGIONS
+        )
+        queued = changes.queue_all(index)
+    logger.info("Index %s is building: %s products queued.", index, queued)
+    return index
+
+
+def ensure_first() -> bool:
+    """Create the first index if there never was one; return whether any index wants products."""
+    if _indexes().kept().exists():
+        return True
+    with transaction.atomic(conf.settings.DATABASE):
+        _lock()
+        if not _indexes().exists():
+            create()
+    return _indexes().kept().exists()
+
+
+def fill(index: SearchIndex) -> int:
+    """Queue every listed product for `index` again, at bulk priority; return how many that added to the queue.
+
+    What is embedded already is recognised by its bytes. Raises IndexStateError for a retired index.
+    """
+    _expect(index, *SearchIndex.KEPT)
+    return changes.queue_all(index)
+
+
+def build(index: SearchIndex) -> None:
+    """Build the HNSW index of a filled index and make it ready; waits for it. Raises IndexStateError."""
+    _expect(index, State.BUILDING)
+    if index.fitted_on is None or _queue(index).exists():
+        raise IndexStateError(
+            f"Index {index} is not filled yet: {_queue(index).count()} products are queued for it. A worker or "
+            f"`manage.py visual_search index fill {index.pk}` embeds them."
+        )
+    if not builder.build(index, float("inf")):
+        raise IndexStateError(f"The HNSW index of {index} could not be built; the log says why.")
+    _complete(index)
+
+
+def advance(deadline: float = float("inf")) -> bool:
+    """Take an index whose queue is empty further: build its HNSW index, and activate it if none was ever live.
+
+    The build goes on in a thread past the `deadline`; a later call finds it done. Return whether there was progress.
+    """
+    for index in _indexes().filter(state=State.BUILDING, fitted_on__isnull=False).order_by("id"):
+        if _queue(index).exists():
+            continue
+        if builder.build(index, deadline):
+            _complete(index)
+            return True
+    return False
+
+
+def activate(index: SearchIndex, *, force: bool = False) -> SearchIndex | None:
+    """Make `index` the one that answers, in one transaction; return the one that did before.
+
+    A ready index has to pass the gate first, unless `force`. Raises IndexStateError.
+    """
+    index.refresh_from_db(using=conf.settings.DATABASE)
+    if index.state == State.READY and not force and _indexes().live() is not None:
+        found = gate.evaluate(index)
+        if not found.passed:
+            raise IndexStateError(f"Index {index} does not pass the gate. " + " ".join(found.reasons), code="gate")
+    with transaction.atomic(conf.settings.DATABASE):
+        _lock()
+        index.refresh_from_db(using=conf.settings.DATABASE)
+        if index.state == State.LIVE:
+            return None
+        _expect(index, State.READY, State.PREVIOUS)
+        if not hnsw.valid(index.pk):
+            raise IndexStateError(f"Index {index} has no valid HNSW index. Run `manage.py visual_search sync` first.")
+        former = _indexes().live()
+        if former is not None:
+            _indexes().filter(pk=former.pk).update(state=State.PREVIOUS)
+        _indexes().filter(pk=index.pk).update(state=State.LIVE, activated_at=timezone.now())
+    index.refresh_from_db(using=conf.settings.DATABASE)
+    logger.info("Index %s is live.", index)
+    return former
+
+
+def rollback() -> SearchIndex:
+    """Make the index live that was before; return it. Its vectors are up to date. Raises IndexStateError."""
+    former = _indexes().filter(state=State.PREVIOUS).order_by("-activated_at").first()
+    if former is None:
+        raise IndexStateError("There is no previous index to go back to.")
+    activate(former)
+    return former
+
+
+def cancel(index: SearchIndex) -> None:
+    """Stop building `index`; what is embedded is kept for `resume`, until `retire`. Raises IndexStateError."""
+    with transaction.atomic(conf.settings.DATABASE):
+        _lock()
+        index.refresh_from_db(using=conf.settings.DATABASE)
+        _expect(index, State.BUILDING)
+        _indexes().filter(pk=index.pk).update(state=State.RETIRED)
+        _queue(index).delete()
+    index.refresh_from_db(using=conf.settings.DATABASE)
+
+
+def resume(index: SearchIndex) -> int:
+    """Go on building a cancelled or retired index; return how many products are queued. Raises IndexStateError."""
+    with transaction.atomic(conf.settings.DATABASE):
+        _lock()
+        index.refresh_from_db(using=conf.settings.DATABASE)
+        _expect(index, State.RETIRED)
+        _indexes().filter(pk=index.pk).update(state=State.BUILDING)
+        queued = changes.queue_all(index)
+    index.refresh_from_db(using=conf.settings.DATABASE)
+    return queued
+
+
+def retire(index: SearchIndex) -> None:
+    """Give `index` up and delete its vectors; never the live one. Raises IndexStateError.
+
+    The HNSW index goes first: rows are deleted a hundred times faster without it.
+    """
+    with transaction.atomic(conf.settings.DATABASE):
+        _lock()
+        index.refresh_from_db(using=conf.settings.DATABASE)
+        _expect(index, State.BUILDING, State.READY, State.PREVIOUS, State.RETIRED)
+        _indexes().filter(pk=index.pk).update(state=State.RETIRED)
+        _queue(index).delete()
+    hnsw.drop(index.pk)
+    fit.forget(index)
+    rows = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index)
+    while rows.filter(pk__in=rows.order_by("pk").values("pk")[:DELETED_AT_ONCE]).delete()[0]:
+        pass
+    index.refresh_from_db(using=conf.settings.DATABASE)
+
+
+def _complete(index: SearchIndex) -> None:
+    fit.forget(index)
+    # The bounds keep a worker's task short; `index calibrate` and `index evaluate` take their time.
+    calibration.calibrate(index, seconds=CALIBRATION_SECONDS)
+    gate.evaluate(index, samples=EVALUATED, seconds=EVALUATION_SECONDS)
+    # In one transaction: a process that dies between the two would leave a shop without a live index for good.
+    with transaction.atomic(conf.settings.DATABASE):
+        _lock()
+        if not _indexes().filter(pk=index.pk, state=State.BUILDING).update(state=State.READY):
+            return  # cancelled meanwhile
+        logger.info("Index %s is ready.", index)
+        if not _indexes().filter(activated_at__isnull=False).exists():
+            activate(index)
+    index.refresh_from_db(using=conf.settings.DATABASE)
+
+
+def _expect(index: SearchIndex, *states: SearchIndex.State) -> None:
+    if index.state not in states:
+        allowed = " or ".join(str(state.label) for state in states)
+        raise IndexStateError(f"Index {index} is {index.get_state_display()}; this is for one that is {allowed}.")
+
+
+def _queue(index: SearchIndex) -> Any:
+    return QueuedProduct.objects.using(conf.settings.DATABASE).filter(index=index)
+
+
+def _lock() -> None:
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('visual_search.lifecycle'))")
+
+
+def _indexes() -> Any:
+    return SearchIndex.objects.using(conf.settings.DATABASE)

@@ -1,0 +1,150 @@
+"""From a signal to the queue: changes are appended, then folded into one queued row per index and product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connections, models, transaction
+
+from visual_search import catalog, conf
+from visual_search.indexing.intake import nudge
+from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
+
+FOLDED_AT_ONCE = 5_000
+
+
+def record(products: Iterable[Any], *, using: str | None = None) -> None:
+    """Note that the pictures of `products` (keys) may have changed, in the caller's transaction, and wake a worker."""
+    using = using or conf.settings.DATABASE
+    rows = [ProductChange(product_id=key) for key in products]
+    if not rows:
+        return
+    ProductChange.objects.using(using).bulk_create(rows, batch_size=1_000)
+    nudge.after_commit(using=using)
+
+
+def refresh(queryset: models.QuerySet[Any]) -> int:
+    """Queue the products of `queryset` after a bulk operation that sends no signals; return how many.
+
+    `QuerySet.update()`, `bulk_create()` and raw SQL change pictures unseen. Pictures whose bytes are the same are
+    recognised and not embedded again.
+    """
+    keys = list(queryset.order_by().values_list("pk", flat=True))
+    record(keys, using=queryset.db)
+    return len(keys)
+
+
+def fold(*, limit: int = FOLDED_AT_ONCE) -> int:
+    """Move up to `limit` changes into the queue of every index that is kept, and return how many there were.
+
+    Rows that the shop has locked are left for the next time: waiting for them while holding others could deadlock
+    with the shop's own transaction.
+    """
+    product = _table(catalog.product_model())
+    key = _column(catalog.product_model()._meta.pk)
+    change, queue, index = _table(ProductChange), _table(QueuedProduct), _table(SearchIndex)
+    with transaction.atomic(conf.settings.DATABASE), _cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH taken AS (
+                SELECT change.id, change.product_id
+                FROM {change} change JOIN {product} product ON product.{key} = change.product_id
+                ORDER BY change.id LIMIT %s
+                FOR UPDATE OF change SKIP LOCKED FOR KEY SHARE OF product SKIP LOCKED
+            ), folded AS (
+                DELETE FROM {change} WHERE id IN (SELECT id FROM taken)
+            ), latest AS (
+                SELECT product_id, max(id) AS generation FROM taken GROUP BY product_id
+            ), queued AS (
+                INSERT INTO {queue} AS queue (index_id, product_id, generation, priority, attempts, forced)
+                SELECT index.id, latest.product_id, latest.generation, %s, 0, false
+                FROM latest CROSS JOIN {index} index WHERE index.state = ANY(%s)
+                ORDER BY index.id, latest.product_id
+                -- Always a new generation: a change that commits late may carry a smaller id than one folded before.
+                ON CONFLICT (index_id, product_id) DO UPDATE SET
+                    generation = greatest(queue.generation + 1, excluded.generation), priority = excluded.priority,
+                    queued_at = now(), attempts = 0, not_before = NULL, lease_token = NULL, lease_until = NULL
+            )
+            SELECT count(*) FROM taken
+            """,
+            [limit, QueuedProduct.Priority.SAVED, [str(state) for state in SearchIndex.KEPT]],
+        )
+        folded = cursor.fetchone()[0]
+        if folded < limit:
+            cursor.execute(
+                f"""
+                DELETE FROM {change} WHERE id IN (
+                    SELECT id FROM {change} change
+                    WHERE NOT EXISTS (SELECT 1 FROM {product} product WHERE product.{key} = change.product_id)
+                    LIMIT %s FOR UPDATE SKIP LOCKED)
+                """,
+                [limit],
+            )
+    return folded
+
+
+def queue_all(index: SearchIndex, *, forced: bool = False) -> int:
+    """Queue every product that the shop lists for `index`, at bulk priority; return how many rows that wrote.
+
+    So are products that are embedded in some index and hidden just now: they may be shown again without a save.
+    `forced` has unchanged pictures encoded again too.
+    """
+    listed = catalog.current().products().using(conf.settings.DATABASE).order_by().values("pk").query
+    sql, parameters = listed.get_compiler(conf.settings.DATABASE).as_sql()
+    sql = f"SELECT listed.key FROM ({sql}) listed(key) UNION SELECT product_id FROM {_table(ProductEmbedding)}"
+    return _queue([index], sql, parameters, priority=QueuedProduct.Priority.BULK, forced=forced)
+
+
+def force(products: Sequence[Any]) -> int:
+    """Queue `products` (keys) for every index that is kept, to be encoded again though unchanged; return the rows."""
+    database = conf.settings.DATABASE
+    chosen = catalog.product_model()._base_manager.using(database).filter(pk__in=products).order_by().values("pk").query
+    sql, parameters = chosen.get_compiler(database).as_sql()
+    kept = list(SearchIndex.objects.using(database).kept())
+    return _queue(kept, sql, parameters, priority=QueuedProduct.Priority.SAVED, forced=True)
+
+
+def _queue(indexes: Sequence[SearchIndex], sql: str, parameters: Sequence[Any], *, priority: int, forced: bool) -> int:
+    product, key = _table(catalog.product_model()), _column(catalog.product_model()._meta.pk)
+    change, queue = _table(ProductChange), _table(QueuedProduct)
+    again = """UPDATE SET forced = true, generation = queue.generation + 1, queued_at = now(), attempts = 0,
+        not_before = NULL, lease_token = NULL, lease_until = NULL"""
+    keys = [index.pk for index in indexes]
+    with transaction.atomic(conf.settings.DATABASE), _cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO {queue} AS queue (index_id, product_id, generation, priority, attempts, forced)
+            SELECT index.id, free.key, 0, %s, 0, %s FROM (
+                SELECT product.{key} AS key FROM {product} product WHERE product.{key} IN ({sql})
+                ORDER BY product.{key} FOR KEY SHARE SKIP LOCKED) free
+            CROSS JOIN unnest(%s::bigint[]) index(id) ORDER BY index.id, free.key
+            ON CONFLICT (index_id, product_id) DO {again if forced else "NOTHING"}
+            """,
+            [priority, forced, *parameters, keys],
+        )
+        written = cursor.rowcount
+        # What the shop had locked just now takes the way of a save, which waits for nobody.
+        cursor.execute(
+            f"""
+            INSERT INTO {change} (product_id) SELECT product.{key} FROM {product} product
+            WHERE product.{key} IN ({sql}) AND EXISTS (
+                SELECT 1 FROM unnest(%s::bigint[]) index(id) WHERE NOT EXISTS (
+                    SELECT 1 FROM {queue} WHERE index_id = index.id AND product_id = product.{key}))
+            """,
+            [*parameters, keys],
+        )
+        nudge.after_commit(using=conf.settings.DATABASE)
+    return written
+
+
+def _cursor() -> Any:
+    return connections[conf.settings.DATABASE].cursor()
+
+
+def _table(model: type[models.Model]) -> str:
+    return connections[conf.settings.DATABASE].ops.quote_name(model._meta.db_table)
+
+
+def _column(field: Any) -> str:
+    return connections[conf.settings.DATABASE].ops.quote_name(field.column)

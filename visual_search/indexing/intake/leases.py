@@ -1,0 +1,51 @@
+"""Keep the leases of a batch that takes long."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from django.db import connections
+
+from visual_search import conf
+from visual_search.indexing.intake import queue
+from visual_search.models import QueuedProduct
+
+logger = logging.getLogger("visual_search.indexing")
+
+RENEWED_EVERY = 20.0
+"""Seconds between renewals: two may fail before the lease ends."""
+
+
+@contextmanager
+def renewed(claims: Sequence[queue.Claim]) -> Iterator[None]:
+    """Renew the lease of `claims` from a thread of its own until the block ends.
+
+    Most batches end sooner than the first renewal, and the thread never opens a connection.
+    """
+    ended = threading.Event()
+    arguments = (claims[0].token, ended)
+    threading.Thread(target=_renew, args=arguments, name="visual-search-lease", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _renew(token: uuid.UUID, ended: threading.Event) -> None:
+    while not ended.wait(RENEWED_EVERY):
+        connection = connections[conf.settings.DATABASE]
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"UPDATE {QueuedProduct._meta.db_table} SET lease_until = now() + make_interval(secs => %s)"
+                    " WHERE lease_token = %s",
+                    [queue.LEASE_SECONDS, token],
+                )
+        except Exception:
+            logger.warning("A lease could not be renewed; somebody else may take its products over.", exc_info=True)
+        finally:
+            connection.close()

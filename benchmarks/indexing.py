@@ -268,6 +268,8 @@ def work() -> None:
 
     while worker.run(seconds=tasks.SECONDS):
         pass
+    # What is being built goes on in a thread, which a task doesn't wait for.
+    worker.run(seconds=float("inf"))
 
 
 def high_water() -> int:

@@ -83,6 +83,6 @@ def settings_with(**changed: Any) -> dict[str, Any]:
 
 def embed() -> models.SearchIndex | None:
     """Run the worker until nothing is due, and return the live index."""
-    while worker.run(seconds=60):
+    while worker.run(seconds=float("inf")):
         pass
     return models.SearchIndex.objects.live()

@@ -192,7 +192,7 @@ def test_embed_again__encodes_unchanged_bytes(staff: Callable[..., Client]) -> N
 
     assert [str(message) for message in answer.context["messages"]] == ["1 product is queued to be embedded again."]
     assert list(QueuedProduct.objects.values_list("product_id", "forced")) == [(chosen.pk, True)]
-    while worker.run(seconds=60):
+    while worker.run(seconds=float("inf")):
         pass
     vectors = dict(ProductEmbedding.objects.values_list("product_id", "embedding"))
     assert vectors[chosen.pk] == original

@@ -86,7 +86,7 @@ def embed_and_replace() -> None:
 
 
 def _work() -> None:
-    while worker.run(seconds=60):
+    while worker.run(seconds=float("inf")):
         pass
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from visual_search import conf
 
@@ -23,16 +24,30 @@ def alone(name: str, key: int) -> Iterator[bool]:
 
     It lasts as long as Postgres works on the block's statement, even where the process that sent it is gone.
     """
-    with connections[conf.settings.DATABASE].cursor() as cursor:
+    connection = connections[conf.settings.DATABASE]
+    with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [name, key])
         taken = cursor.fetchone()[0]
         try:
             yield taken
         finally:
-            if taken:
-                # Where the connection is broken, the lock is gone with it.
-                with suppress(DatabaseError):
-                    cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [name, key])
+            if taken and not _freed(cursor, name, key):
+                # The lock goes with the session: kept, it would have everybody else wait.
+                connection.close()
+
+
+def _freed(cursor: Any, name: str, key: int) -> bool:
+    try:
+        cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [name, key])
+    except Error:
+        return False
+    if not (freed := bool(cursor.fetchone()[0])):
+        logger.error(
+            "The lock %s was taken in another session than this. A pooler that hands out another connection for each "
+            "transaction keeps it: give workers and commands a connection of their own.",
+            name,
+        )
+    return freed
 
 
 @contextmanager

@@ -51,6 +51,9 @@ def handle(command: Any, *, step: str, index: int | None = None, **options: Any)
         {"create": _create, "rollback": _rollback}[step](command, **options)
         return
     run, _ = STEPS[step]
+    if step in IN_TURN and hnsw.is_busy():
+        command.stdout.write("Another HNSW index is being built or dropped: this waits for its turn.")
+        command.stdout.flush()
     run(command, find(index), **options)
 
 
@@ -147,6 +150,9 @@ def _reindex(command: Any, index: SearchIndex, **options: Any) -> None:
     after = hnsw.health(index.pk)
     command.stdout.write(f"The HNSW index of {index} is new: {before.size >> 10} kB before, {after.size >> 10} kB now.")
 
+
+IN_TURN = ("build", "retire", "reindex")
+"""Steps that change an HNSW index, which one session does at a time."""
 
 STEPS: dict[str, tuple[Callable[..., None], str]] = {
     "fill": (_fill, "Embed what the index misses, in this process, until its queue is empty."),

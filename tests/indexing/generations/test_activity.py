@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from tests import factories
-from visual_search.indexing.generations import activity, hnsw, lifecycle
+from visual_search.indexing.generations import activity, builder, lifecycle
 from visual_search.indexing.intake import changes, queue
 from visual_search.indexing.vectors import fit
 from visual_search.models import QueuedProduct, SearchIndex
@@ -64,7 +64,7 @@ def test_activity__after_a_worker_died() -> None:
     assert doing() == "absent"
 
 
-@pytest.mark.parametrize("lock", [fit.LOCK, hnsw.LOCK])
+@pytest.mark.parametrize("lock", [fit.LOCK, builder.LOCK])
 def test_activity__while_an_index_is_fitted_or_built(lock: str) -> None:
     index = lifecycle.create()
     SearchIndex.objects.update(created_at=Now() - timedelta(seconds=61))

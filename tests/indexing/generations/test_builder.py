@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 
 from tests import factories, processes
+from visual_search.exceptions import IndexStateError
+from visual_search.indexing import locks
 from visual_search.indexing.generations import builder, hnsw, lifecycle
 from visual_search.models import ProductEmbedding, SearchIndex
 
@@ -142,6 +145,56 @@ def test_build__waits_for_its_turn_and_wakes_a_worker_once(
     processes.wait_for(lambda: hnsw.valid(index.pk) and nudges == [True])
 
 
+@pytest.fixture
+def other_builder(index: SearchIndex) -> Iterator[threading.Event]:
+    """Hold the lock of who builds this index in another session, until the event is set."""
+    held, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with locks.alone(builder.LOCK, index.pk) as alone:
+            assert alone
+            held.set()
+            done.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert held.wait(10)
+    yield done
+    done.set()
+    thread.join()
+
+
+def test_build__leaves_it_to_who_builds_already(
+    index: SearchIndex, other_builder: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nudges: list[bool] = []
+    monkeypatch.setattr(builder.nudge, "send", lambda: nudges.append(True))
+
+    assert not builder.build(index, time.monotonic() + 60)
+
+    processes.wait_for(lambda: not builder._threads[index.pk].is_alive())
+    assert nudges == [], "workers would wake each other up for as long as it takes"
+
+
+def test_build__without_a_deadline_waits_for_who_builds_already(
+    index: SearchIndex, other_builder: threading.Event
+) -> None:
+    threading.Timer(1, other_builder.set).start()
+
+    assert builder.build(index, float("inf"))
+
+
+def test_build__that_fails_wakes_nobody(index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    nudges: list[bool] = []
+    monkeypatch.setattr(builder.nudge, "send", lambda: nudges.append(True))
+    monkeypatch.setattr(hnsw, "GRAPH", (1, 0))  # Postgres refuses it
+
+    assert not builder.build(index, float("inf"))
+
+    assert nudges == [], "it would fail again at once, and so on"
+
+
 def test_build__not_of_what_was_retired_while_it_waited(index: SearchIndex, others_turn: threading.Event) -> None:
     SearchIndex.objects.filter(pk=index.pk).update(state="building")
     assert not builder.build(index, time.monotonic() + 0.1)
@@ -201,3 +254,46 @@ def test_build__and_a_change_of_another_are_no_deadlock(
 
     assert failures == []
     assert hnsw.valid(index.pk), caplog.text
+
+
+def test_retire__destroys_nothing_of_what_was_resumed_while_it_waited(
+    another: SearchIndex, index: SearchIndex, others_turn: threading.Event
+) -> None:
+    ProductEmbedding.objects.filter(index=index).update(index=another)
+    failures: list[Exception] = []
+
+    def retire() -> None:
+        try:
+            lifecycle.retire(SearchIndex.objects.get(pk=another.pk))
+        except Exception as error:
+            failures.append(error)
+        connection.close()
+
+    thread = threading.Thread(target=retire)
+    thread.start()
+    processes.wait_for(lambda: SearchIndex.objects.get(pk=another.pk).state == "retired")
+    lifecycle.resume(SearchIndex.objects.get(pk=another.pk))
+
+    others_turn.set()
+    thread.join(30)
+
+    assert [type(error) for error in failures] == [IndexStateError]
+    assert hnsw.valid(another.pk)
+    assert ProductEmbedding.objects.filter(index=another).count() == 5
+
+
+def test_rebuild__of_an_index_that_is_gone(index: SearchIndex) -> None:
+    with pytest.raises(IndexStateError, match="no valid HNSW index"):
+        hnsw.rebuild(index)
+
+
+def test_reindex__says_that_it_waits(
+    another: SearchIndex, others_turn: threading.Event, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threading.Timer(1, others_turn.set).start()
+
+    call_command("visual_search", "index", "reindex", str(another.pk))
+
+    first, last = capsys.readouterr().out.splitlines()
+    assert "waits for its turn" in first
+    assert "is new" in last

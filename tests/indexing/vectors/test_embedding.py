@@ -71,7 +71,7 @@ def test_worker__writes_nothing_about_unchanged_products() -> None:
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        while worker.run(seconds=60):
+        while worker.run(seconds=float("inf")):
             pass
 
     assert [query["sql"] for query in queries if "stage" in query["sql"]] == []

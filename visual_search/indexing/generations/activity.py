@@ -7,7 +7,7 @@ import enum
 from django.db import connections
 
 from visual_search import conf
-from visual_search.indexing.generations import hnsw
+from visual_search.indexing.generations import builder
 from visual_search.indexing.vectors import fit
 from visual_search.models import ProductChange, QueuedProduct, SearchIndex
 
@@ -64,6 +64,6 @@ def _locked() -> bool:
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND classid IN (hashtext(%s)::oid, hashtext(%s)::oid))
             """,
-            [fit.LOCK, hnsw.LOCK],
+            [fit.LOCK, builder.LOCK],
         )
         return cursor.fetchone()[0]

@@ -6,14 +6,18 @@ import logging
 import threading
 import time
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from visual_search import conf
+from visual_search.indexing import locks
 from visual_search.indexing.generations import hnsw
 from visual_search.indexing.intake import nudge
 from visual_search.models import SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
+
+LOCK = "visual_search.build"
+"""Name of the lock of an index that a thread builds, or waits for its turn to build."""
 
 BRIEFLY = 1.0
 """Seconds that a worker waits for a build, before it looks after new products again."""
@@ -35,18 +39,29 @@ def build(index: SearchIndex, deadline: float) -> bool:
         return True
     thread = _threads.get(index.pk)
     if thread is None or not thread.is_alive():
-        thread = threading.Thread(target=_build, args=(index,), name=f"visual-search-{index.pk}", daemon=True)
+        thread = threading.Thread(
+            target=_build, args=(index, deadline == float("inf")), name=f"visual-search-{index.pk}", daemon=True
+        )
         _threads[index.pk] = thread
         thread.start()
     thread.join(None if deadline == float("inf") else min(max(deadline - time.monotonic(), 0), BRIEFLY))
     return hnsw.valid(index.pk)
 
 
-def _build(index: SearchIndex) -> None:
+def _build(index: SearchIndex, patient: bool) -> None:
+    """Build, unless another session is at it already: `patient`, wait for its end then, else leave it to that one."""
     try:
-        hnsw.build(index)
-    except DatabaseError:
+        if patient:
+            with locks.in_turn(LOCK, index.pk):
+                hnsw.build(index)
+        else:
+            with locks.alone(LOCK, index.pk) as alone:
+                if not alone:
+                    return
+                hnsw.build(index)
+        nudge.send()
+    except Error:
+        # No nudge: what fails at once would fail as fast as it is tried. The next sweep sends one.
         logger.exception("Building the HNSW index of %s failed; it will be tried again.", index)
     finally:
         connections[conf.settings.DATABASE].close()
-    nudge.send()

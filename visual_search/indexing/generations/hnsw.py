@@ -11,6 +11,7 @@ from typing import Any
 from django.db import DatabaseError, OperationalError, connections
 
 from visual_search import conf
+from visual_search.exceptions import IndexStateError
 from visual_search.indexing import locks
 from visual_search.models import ProductEmbedding, SearchIndex
 
@@ -86,6 +87,12 @@ class Health:
         return tuple(found)
 
 
+def is_busy() -> bool:
+    """Return whether another session builds or drops an HNSW index, so that a change has to wait."""
+    with locks.alone(LOCK, 0) as alone:
+        return not alone
+
+
 def name(index: int) -> str:
     """Return the name of the HNSW index of search index `index`."""
     return f"visual_search_hnsw_{index}"
@@ -118,12 +125,12 @@ def build(index: SearchIndex) -> None:
     """Create the HNSW index unless a valid one is there; an INVALID one, left by a build that died, is dropped first.
 
     CONCURRENTLY, save inside a transaction (a test's), where Postgres does not allow it. Waits while another HNSW index
-    is built or dropped; a search index that was retired meanwhile gets none.
+    is built or dropped; a search index that was retired or deleted meanwhile gets none.
     """
     table, operators = ProductEmbedding._meta.db_table, OPERATORS[SearchIndex.Metric(index.metric)][1]
-    with _in_turn() as concurrently:
-        retired = SearchIndex.objects.using(conf.settings.DATABASE).filter(pk=index.pk, state=SearchIndex.State.RETIRED)
-        if valid(index.pk) or retired.exists():
+    with in_turn() as concurrently:
+        wanted = SearchIndex.objects.using(conf.settings.DATABASE).filter(pk=index.pk)
+        if valid(index.pk) or not wanted.exclude(state=SearchIndex.State.RETIRED).exists():
             return
         drop(index.pk)
         if not concurrently:
@@ -146,9 +153,16 @@ def rebuild(index: SearchIndex) -> None:
 
     Six times as fast as vacuuming as many dead rows out of the graph. An index that has grown past MANY vectors gets
     the graph of a large one. Waits while another HNSW index is built or dropped. Not possible inside a transaction.
+    Raises IndexStateError where there is none.
     """
-    rows = _rows(index)
-    with _in_turn(), _memory(index, rows) as cursor:
+    with in_turn():
+        if not valid(index.pk):
+            raise IndexStateError(f"Index {index} has no valid HNSW index that could be built anew.")
+        _rebuild(index, _rows(index))
+
+
+def _rebuild(index: SearchIndex, rows: int) -> None:
+    with _memory(index, rows) as cursor:
         _reshape(cursor, index, *_graph(rows))
         cursor.execute(f"REINDEX INDEX CONCURRENTLY {name(index.pk)}")
 
@@ -234,13 +248,16 @@ def health(index: int) -> Health:
 
 def drop(index: int) -> None:
     """Drop the HNSW index of search index `index`, if there is one. Waits while another is built or dropped."""
-    with _in_turn() as concurrently, connections[conf.settings.DATABASE].cursor() as cursor:
+    with in_turn() as concurrently, connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(f"DROP INDEX {concurrently} IF EXISTS {name(index)}")
 
 
 @contextmanager
-def _in_turn() -> Iterator[str]:
-    """Wait for the turn to change an HNSW index, and yield "CONCURRENTLY"; "" and at once inside a transaction."""
+def in_turn() -> Iterator[str]:
+    """Wait for the turn to change an HNSW index, and yield "CONCURRENTLY"; "" and at once inside a transaction.
+
+    What was known before may not hold any more when the turn comes.
+    """
     if connections[conf.settings.DATABASE].in_atomic_block:
         yield ""
         return

@@ -156,7 +156,8 @@ def resume(index: SearchIndex) -> int:
 def retire(index: SearchIndex) -> None:
     """Give `index` up and delete its vectors; never the live one. Raises IndexStateError.
 
-    The HNSW index goes first: rows are deleted a hundred times faster without it.
+    The HNSW index goes first: rows are deleted a hundred times faster without it. It waits while another one is built
+    or dropped; an index that is resumed meanwhile keeps what it has by then.
     """
     with transaction.atomic(conf.settings.DATABASE):
         _lock()
@@ -164,12 +165,25 @@ def retire(index: SearchIndex) -> None:
         _expect(index, State.BUILDING, State.READY, State.PREVIOUS, State.RETIRED)
         _indexes().filter(pk=index.pk).update(state=State.RETIRED)
         _queue(index).delete()
-    hnsw.drop(index.pk)
+    with hnsw.in_turn():
+        index.refresh_from_db(using=conf.settings.DATABASE)
+        _expect(index, State.RETIRED)
+        hnsw.drop(index.pk)
     fit.forget(index)
-    rows = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index)
-    while rows.filter(pk__in=rows.order_by("pk").values("pk")[:DELETED_AT_ONCE]).delete()[0]:
+    while _delete_some(index):
         pass
     index.refresh_from_db(using=conf.settings.DATABASE)
+
+
+def _delete_some(index: SearchIndex) -> bool:
+    """Delete some vectors of a retired `index`; return whether there were any."""
+    rows = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index)
+    with transaction.atomic(conf.settings.DATABASE):
+        # `resume` waits for it, and finds out what is gone.
+        _lock()
+        index.refresh_from_db(using=conf.settings.DATABASE)
+        _expect(index, State.RETIRED)
+        return bool(rows.filter(pk__in=rows.order_by("pk").values("pk")[:DELETED_AT_ONCE]).delete()[0])
 
 
 def _complete(index: SearchIndex) -> None:

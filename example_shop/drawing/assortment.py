@@ -150,13 +150,15 @@ def _product(kind: design.Kind, item: design.Design, *, seed: int, k: int) -> Dr
 
 def _colour_line(kind: design.Kind, item: design.Design, *, rng: random.Random) -> str:
     colour, partner, part = item.colour.name, item.partner.name, kind.colour_words
+    # Customers look for red, whatever the shop calls it.
+    plain = f"{'an' if item.colour.plain[0] in 'aeiou' else 'a'} {item.colour.plain}"
     word = _PATTERN_WORDS[item.pattern]
     if word:
-        return f"This one has a {word} {part} in {colour} with {partner}."
+        return f"This one has a {word} {part} in {colour}, {plain}, with {partner}."
     return rng.choice([
-        f"Here with its {part} in {colour}.",
-        f"This one comes in {colour}, and gets on well with {partner}.",
-        f"The {part} of this one is {colour}.",
+        f"Here with its {part} in {colour}, {plain}.",
+        f"This one comes in {colour}, {plain}, and gets on well with {partner}.",
+        f"The {part} of this one is {colour}, {plain}.",
     ])  # fmt: skip
 
 

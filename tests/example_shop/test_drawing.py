@@ -57,6 +57,11 @@ def test_catalogue__products_are_believable(products: list[drawing.DrawnProduct]
     assert all(len(product.description.split(". ")) >= 2 for product in products)
 
 
+def test_catalogue__says_each_colour_in_plain_words_too(products: list[drawing.DrawnProduct]) -> None:
+    assert all(palette.BY_NAME[product.colour].plain in product.description for product in products)
+    assert any(product.category == "Dresses" and " red" in product.description for product in products)
+
+
 def test_catalogue__every_brand_has_several_products(products: list[drawing.DrawnProduct]) -> None:
     brands = Counter(product.brand for product in products)
     assert len(brands) >= 12

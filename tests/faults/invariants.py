@@ -20,9 +20,11 @@ def check(*, waiting: bool = False) -> None:
     """Assert that nothing is lost, stale, doubled or left over; with `waiting`, some may be queued still."""
     listed = _pictures()
     indexes = list(SearchIndex.objects.kept())
-    rows = list(ProductEmbedding.objects.defer(None))
-    queued = set(QueuedProduct.objects.values_list("index_id", "product_id"))
+    # In the order that a product goes through them: what a worker finishes meanwhile is among those left, or its rows
+    # are read after that.
     changed = set(ProductChange.objects.values_list("product_id", flat=True))
+    queued = set(QueuedProduct.objects.values_list("index_id", "product_id"))
+    rows = list(ProductEmbedding.objects.defer(None))
     if not waiting:
         assert (queued, changed) == (set(), set()), "something is queued"
     for index in indexes:

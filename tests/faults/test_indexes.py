@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client
 
-from tests import factories, processes
+from tests import factories, processes, sessions
 from tests.faults import harness, invariants, saving
 from visual_search.indexing.generations import builder, gate, hnsw, lifecycle
 from visual_search.indexing.intake import changes
@@ -113,19 +115,14 @@ def test_f24__build_of_the_hnsw_index_is_killed(monkeypatch: pytest.MonkeyPatch)
     assert index is not None
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {hnsw.name(index.pk)}")
-    held, done = threading.Event(), threading.Event()
 
-    def write() -> None:
+    @contextmanager
+    def writing() -> Iterator[None]:
         with transaction.atomic():
             ProductEmbedding.objects.filter(index=index).update(source_size=1)
-            held.set()
-            done.wait(30)
-        connection.close()
+            yield
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    assert held.wait(10)
-    try:
+    with sessions.within(writing()):
         assert not builder.build(index, time.monotonic() + 1)
         processes.wait_for(lambda: harness.waits_for_lock("CREATE INDEX CONCURRENTLY"))
         with connection.cursor() as cursor:
@@ -138,9 +135,6 @@ def test_f24__build_of_the_hnsw_index_is_killed(monkeypatch: pytest.MonkeyPatch)
             cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [hnsw.name(index.pk)])
             assert cursor.fetchone() == (False,)
         assert similar(factories.catalog.product_model()._default_manager.first()), "search goes on without it"
-    finally:
-        done.set()
-        writer.join()
 
     assert builder.build(index, float("inf"))
     assert hnsw.valid(index.pk)

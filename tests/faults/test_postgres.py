@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 
-from tests import factories, processes
+from tests import factories, processes, sessions
 from tests.faults import harness, invariants, postgres
 from visual_search.indexing import reconciler
 from visual_search.indexing.generations import lifecycle, progress
@@ -75,32 +76,30 @@ def test_f11__database_is_read_only_for_a_while(server: postgres.Server) -> None
     assert len(harness.ready()) == 8
 
 
+def _migrate_in_vain(product: Any) -> None:
+    postgres.execute("SET lock_timeout = '1s'")
+    started = time.monotonic()
+    with pytest.raises(OperationalError, match="lock timeout"):
+        call_command("migrate", "visual_search", verbosity=0)
+    assert time.monotonic() - started < 5
+    type(product)._default_manager.get(pk=product.pk)
+
+
 def test_f23__migration_gives_up_soon_where_a_table_is_busy() -> None:
     """Ours only adds tables; the shop's product table, which they refer to, is locked no longer than it allows."""
-    held, done = threading.Event(), threading.Event()
     product = factories.product()
 
-    def hold() -> None:
+    @contextmanager
+    def selling() -> Iterator[None]:
         with transaction.atomic():
             type(product)._default_manager.filter(pk=product.pk).update(stock=1)
-            held.set()
-            done.wait(20)
-        connection.close()
+            yield
 
-    thread = threading.Thread(target=hold)
     call_command("migrate", "visual_search", "zero", verbosity=0)
-    thread.start()
-    assert held.wait(10)
     try:
-        postgres.execute("SET lock_timeout = '1s'")
-        started = time.monotonic()
-        with pytest.raises(OperationalError, match="lock timeout"):
-            call_command("migrate", "visual_search", verbosity=0)
-        assert time.monotonic() - started < 5
-        type(product)._default_manager.get(pk=product.pk)
+        with sessions.within(selling()):
+            _migrate_in_vain(product)
     finally:
-        done.set()
-        thread.join()
         postgres.execute("RESET lock_timeout")
         call_command("migrate", "visual_search", verbosity=0)
     product.save()

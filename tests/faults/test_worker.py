@@ -3,13 +3,15 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from tests import factories, processes
+from tests import factories, processes, sessions
 from tests.faults import harness, invariants, points
 from visual_search.indexing import worker
 from visual_search.indexing.generations import lifecycle
@@ -145,25 +147,14 @@ def test_f35__four_sweepers_and_workers_at_once() -> None:
 
 
 def test_f35__a_second_sweep_meanwhile_does_nothing() -> None:
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        from django.db import transaction
-
+    @contextmanager
+    def sweeping() -> Iterator[None]:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('visual_search.sweep'))")
-            held.set()
-            done.wait(10)
-        connection.close()
+            yield
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert held.wait(10)
-    try:
+    with sessions.within(sweeping()):
         assert sweeper.sweep() is None
-    finally:
-        done.set()
-        thread.join()
 
 
 @pytest.mark.parametrize("pool", harness.some(harness.POOLS, quick=("solo",)))

@@ -51,8 +51,8 @@ def _freed(cursor: Any, name: str, key: int) -> bool:
 
 
 @contextmanager
-def in_turn(name: str, key: int) -> Iterator[None]:
-    """Wait until no other session holds the lock `name` of `key`, and hold it; it may be taken again within.
+def in_turn(name: str, key: int) -> Iterator[bool]:
+    """Wait until no other session holds the lock `name` of `key`, hold it, and say True; it may be taken again within.
 
     It is asked for again and again: a session that waits for a lock within Postgres has a snapshot meanwhile, and what
     works CONCURRENTLY waits for all of those.
@@ -61,7 +61,7 @@ def in_turn(name: str, key: int) -> Iterator[None]:
     while True:
         with alone(name, key) as taken:
             if taken:
-                yield
+                yield True
                 return
         if not said:
             logger.info("Another session holds the lock %s: waiting for it to end.", name)

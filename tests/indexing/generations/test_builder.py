@@ -3,13 +3,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from tests import factories, processes
+from tests import factories, processes, sessions
 from visual_search.exceptions import IndexStateError
 from visual_search.indexing import locks
 from visual_search.indexing.generations import builder, hnsw, lifecycle
@@ -29,24 +30,18 @@ def index() -> Iterator[SearchIndex]:
     hnsw.drop(embedded.pk)
 
 
+@contextmanager
+def writing(index: SearchIndex) -> Iterator[None]:
+    with transaction.atomic():
+        ProductEmbedding.objects.filter(index=index).update(source_size=1)
+        yield
+
+
 @pytest.fixture
 def writer(index: SearchIndex) -> Iterator[threading.Event]:
     """Hold a transaction open that a concurrent build waits for, until the event is set."""
-    held, done = threading.Event(), threading.Event()
-
-    def write() -> None:
-        with transaction.atomic():
-            ProductEmbedding.objects.filter(index=index).update(source_size=1)
-            held.set()
-            done.wait(30)
-        connection.close()
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    assert held.wait(10)
-    yield done
-    done.set()
-    thread.join()
+    with sessions.within(writing(index)) as done:
+        yield done
 
 
 def kill_the_build() -> bool:
@@ -113,28 +108,21 @@ def test_advance__of_a_build_that_was_killed(index: SearchIndex, writer: threadi
 @pytest.fixture
 def others_turn() -> Iterator[threading.Event]:
     """Hold the lock of all changes of HNSW indexes in another session, until the event is set."""
-    held, done = threading.Event(), threading.Event()
+    with sessions.within(hnsw.in_turn()) as done:
+        yield done
 
-    def other() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtext(%s), 0)", [hnsw.LOCK])
-            held.set()
-            done.wait(30)
-        connection.close()
 
-    thread = threading.Thread(target=other)
-    thread.start()
-    assert held.wait(10)
-    yield done
-    done.set()
-    thread.join()
+@pytest.fixture
+def nudges(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Collect the nudges that a build sends."""
+    sent: list[bool] = []
+    monkeypatch.setattr(builder.nudge, "send", lambda: sent.append(True))
+    return sent
 
 
 def test_build__waits_for_its_turn_and_wakes_a_worker_once(
-    index: SearchIndex, others_turn: threading.Event, monkeypatch: pytest.MonkeyPatch
+    index: SearchIndex, others_turn: threading.Event, nudges: list[bool]
 ) -> None:
-    nudges: list[bool] = []
-    monkeypatch.setattr(builder.nudge, "send", lambda: nudges.append(True))
     started = time.monotonic()
 
     assert not builder.build(index, started + 60)
@@ -148,28 +136,13 @@ def test_build__waits_for_its_turn_and_wakes_a_worker_once(
 @pytest.fixture
 def other_builder(index: SearchIndex) -> Iterator[threading.Event]:
     """Hold the lock of who builds this index in another session, until the event is set."""
-    held, done = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with locks.alone(builder.LOCK, index.pk) as alone:
-            assert alone
-            held.set()
-            done.wait(30)
-        connection.close()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    assert held.wait(10)
-    yield done
-    done.set()
-    thread.join()
+    with sessions.within(locks.in_turn(builder.LOCK, index.pk)) as done:
+        yield done
 
 
 def test_build__leaves_it_to_who_builds_already(
-    index: SearchIndex, other_builder: threading.Event, monkeypatch: pytest.MonkeyPatch
+    index: SearchIndex, other_builder: threading.Event, nudges: list[bool]
 ) -> None:
-    nudges: list[bool] = []
-    monkeypatch.setattr(builder.nudge, "send", lambda: nudges.append(True))
 
     assert not builder.build(index, time.monotonic() + 60)
 
@@ -185,9 +158,9 @@ def test_build__without_a_deadline_waits_for_who_builds_already(
     assert builder.build(index, float("inf"))
 
 
-def test_build__that_fails_wakes_nobody(index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    nudges: list[bool] = []
-    monkeypatch.setattr(builder.nudge, "send", lambda: nudges.append(True))
+def test_build__that_fails_wakes_nobody(
+    index: SearchIndex, nudges: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hnsw, "GRAPH", (1, 0))  # Postgres refuses it
 
     assert not builder.build(index, float("inf"))

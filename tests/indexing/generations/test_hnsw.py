@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from tests import factories, processes
+from tests import factories, processes, sessions
 from visual_search.indexing.generations import hnsw
 from visual_search.models import ProductEmbedding, SearchIndex
 
@@ -65,27 +66,23 @@ def test_rebuild__waits_for_no_long_transaction_to_change_the_graph(
 ) -> None:
     monkeypatch.setattr(hnsw, "MANY", 5)
     monkeypatch.setattr(hnsw, "PATIENCE", 100)
-    before, reads, done = file(index), threading.Event(), threading.Event()
+    before = file(index)
 
-    def read() -> None:
+    @contextmanager
+    def reading() -> Iterator[None]:
         with transaction.atomic():
             ProductEmbedding.objects.filter(index=index).first()
-            reads.set()
-            done.wait(30)
-        connection.close()
+            yield
 
     def build() -> None:
         hnsw.rebuild(index)
         connection.close()
 
-    reader, builder = threading.Thread(target=read), threading.Thread(target=build)
-    reader.start()
-    assert reads.wait(10)
-    builder.start()
-    # A concurrent build ends when the last one is gone who may use the old graph.
-    processes.wait_for(lambda: "old shape" in caplog.text)
-    done.set()
-    for thread in (reader, builder):
-        thread.join(30)
+    builder = threading.Thread(target=build)
+    with sessions.within(reading()):
+        builder.start()
+        # A concurrent build ends when the last one is gone who may use the old graph.
+        processes.wait_for(lambda: "old shape" in caplog.text)
+    builder.join(30)
 
     assert (shape(index), file(index) != before, hnsw.valid(index.pk)) == (SMALL, True, True)

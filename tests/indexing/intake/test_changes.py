@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 import visual_search
-from tests import factories
+from tests import factories, sessions
 from visual_search import catalog, models
 from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.intake import changes, queue
@@ -107,24 +109,16 @@ def test_queue_all__includes_what_is_embedded_and_hidden_just_now(monkeypatch: p
 def test_fold__leaves_what_the_shop_has_locked_for_later() -> None:
     lifecycle.create(["tiny"])
     locked, free = factories.product(), factories.product()
-    held, done = threading.Event(), threading.Event()
 
-    def shop() -> None:
+    @contextmanager
+    def locking() -> Iterator[None]:
         with transaction.atomic():
             catalog.product_model()._default_manager.select_for_update().get(pk=locked.pk)
-            held.set()
-            done.wait(10)
-        connection.close()
+            yield
 
-    thread = threading.Thread(target=shop)
-    thread.start()
-    assert held.wait(10)
-    try:
+    with sessions.within(locking()):
         changes.fold()
         assert queued() == [(free.pk, 0)]
-    finally:
-        done.set()
-        thread.join()
     changes.fold()
     assert queued() == sorted([(free.pk, 0), (locked.pk, 0)])
 

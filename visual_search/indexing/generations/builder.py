@@ -51,14 +51,10 @@ def build(index: SearchIndex, deadline: float) -> bool:
 def _build(index: SearchIndex, patient: bool) -> None:
     """Build, unless another session is at it already: `patient`, wait for its end then, else leave it to that one."""
     try:
-        if patient:
-            with locks.in_turn(LOCK, index.pk):
-                hnsw.build(index)
-        else:
-            with locks.alone(LOCK, index.pk) as alone:
-                if not alone:
-                    return
-                hnsw.build(index)
+        with (locks.in_turn if patient else locks.alone)(LOCK, index.pk) as alone:
+            if not alone:
+                return
+            hnsw.build(index)
         nudge.send()
     except Error:
         # No nudge: what fails at once would fail as fast as it is tried. The next sweep sends one.

@@ -24,7 +24,9 @@ def bare(index: Any, queries: dict[Any, Any], plans: dict[Any, Any], *, limit: i
     plain = psycopg.connect(**names, autocommit=True)
     register_vector(plain)
     cursor = plain.cursor(binary=True)
-    for name, value in nearest.settings_for(limit * nearest.OVERSAMPLE).items():
+    first = targets.of(index, next(iter(queries.values())))
+    wide = nearest.settings_for(limit * nearest.OVERSAMPLE, beam=nearest.beam(index, first))
+    for name, value in wide.items():
         cursor.execute(f"SET {name} = '{value}'")
     statements = {}
     for key, query in queries.items():

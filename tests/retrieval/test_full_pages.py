@@ -105,7 +105,7 @@ def test_page__is_full_wherever_there_is_enough(
             cursor.execute("SET LOCAL enable_sort = off")  # so few rows are sorted otherwise, index or not
     if way == "hnsw that gives up early":
         narrow = {"hnsw.iterative_scan": "relaxed_order", "hnsw.ef_search": "5", "hnsw.max_scan_tuples": "10"}
-        monkeypatch.setattr(nearest, "settings_for", lambda width: narrow)
+        monkeypatch.setattr(nearest, "settings_for", lambda width, beam: narrow)
     fallen_short = 0
 
     @hypothesis.settings(max_examples=100, deadline=None)

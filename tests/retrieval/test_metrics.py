@@ -22,6 +22,7 @@ from visual_search.encoders import base, parts, tiny
 from visual_search.indexing.generations import gate, hnsw, lifecycle
 from visual_search.indexing.vectors import arrays, rows
 from visual_search.retrieval import answers, canary, nearest, ranking, targets
+from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query, Term
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +108,23 @@ def test_answer__has_the_worked_similarity(metric: Metric) -> None:
     (found,) = visual_search.similar_to(keys[0])
 
     assert found.similarity == pytest.approx(WORKED[metric], abs=1e-3)
+
+
+@pytest.mark.parametrize(("colour", "wider"), [(None, 1), (0.5, 1), (0.0, nearest.ASKEW), (1.0, nearest.ASKEW)])
+def test_beam__is_wider_in_a_large_index_for_other_shares_than_its_own(
+    monkeypatch: pytest.MonkeyPatch, colour: float | None, wider: int
+) -> None:
+    index, keys, _ = index_of(FEATURES, Metric.COSINE, dimensions=[6, 3])
+    target = targets.of(index, Query(product=keys[0], colour=colour))
+    assert nearest.beam(index, target) == 1, "few vectors are found anyhow"
+
+    monkeypatch.setattr(nearest, "LARGE", 0)
+    asked: list[int] = []
+    monkeypatch.setattr(nearest, "settings_for", lambda width, beam: asked.append(beam) or {})
+    for exact in (False, True):
+        nearest.ask(index, target, gate=gates.of(Query(product=keys[0])), limit=3, exact=exact, width=12)
+
+    assert asked == [wider, 1], "sorting all of them asks nothing of HNSW"
 
 
 @each_metric

@@ -247,7 +247,7 @@ def test_ask__alone_scans_with_its_own_settings(
         cursor.execute("ANALYZE visual_search_productembedding; SET enable_sort = off")
 
     wide, whole = nearest.ask(index, target, gate=gate, limit=10, exact=False, width=40)
-    monkeypatch.setattr(nearest, "settings_for", lambda width: narrow)
+    monkeypatch.setattr(nearest, "settings_for", lambda width, beam: narrow)
     with CaptureQueriesContext(connection) as captured:
         short, little = nearest.ask(index, target, gate=gate, limit=10, exact=False, width=40)
 

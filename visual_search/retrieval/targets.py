@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,11 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A query vector in SQL, and a `score` of a row (higher is nearer) where the distance doesn't give it.
-
-    What the distance gives is multiplied by `scale`.
+    """A query vector in SQL, and a `score` of a row (higher is nearer) where distance times `scale` doesn't give it.
 
     Both are SQL over the columns of an embedding; `compared` is SQL for the vector that a row's parts are compared
     with, all parts at the same weight, where that is one thing. `without` are keys of products that are never results,
-    and `photos` the raw features of the photos that are asked with.
+    and `photos` the raw features of the photos that are asked with. `askew`: its shares are not the index's own.
     """
 
     vector: str
@@ -46,6 +44,7 @@ class Target:
     compared_parameters: tuple[Any, ...] = field(default=(), repr=False)
     without: tuple[Any, ...] = ()
     photos: tuple[Vector, ...] = field(default=(), repr=False)
+    askew: bool = False
 
 
 def of(index: SearchIndex, query: Query) -> Target:
@@ -54,6 +53,10 @@ def of(index: SearchIndex, query: Query) -> Target:
     Raises BadImage and EncoderError for a photo that can't be used, InvalidQuery for a knob that the index hasn't.
     """
     shares = _shares(index, query.colour)
+    return replace(_of(index, query, shares), askew=shares != _shares(index, None))
+
+
+def _of(index: SearchIndex, query: Query, shares: Sequence[float]) -> Target:
     seen, without = terms(index, query), query.without
     euclidean = index.metric == SearchIndex.Metric.EUCLIDEAN
     # Words may be what is looked for, and the one picture what is looked away from.

@@ -35,7 +35,7 @@ def test_calibrate__from_the_shops_own_pictures() -> None:
     # 25 at random (of the 23 others where each has one picture), and of a photo the 5 nearest.
     others = 23 if ONE_PICTURE else 25
     assert (found["similar"]["same"], found["similar"]["different"]) == (siblings, (24 + siblings) * others)
-    assert (found["photo"]["same"], found["photo"]["different"]) == (24, 24 * (others + 5))
+    assert (found["photo"]["same"], found["photo"]["different"]) == (4 * 24, 4 * 24 * (others + 5))
     assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.35}
     index.refresh_from_db()
     assert index.calibration == found
@@ -124,7 +124,7 @@ def test_complete__an_index_is_calibrated_before_it_is_live(monkeypatch: Any) ->
 
     assert index.calibration is not None
     assert set(index.calibration) == {"similar", "photo", "thresholds", "measured_at"}
-    assert index.calibration["photo"]["same"] == 20
+    assert index.calibration["photo"]["same"] == 4 * 20
 
 
 def test_calibrate__neither_variants_nor_shared_pictures_are_other_things(monkeypatch: Any) -> None:

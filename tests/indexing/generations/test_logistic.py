@@ -59,6 +59,17 @@ def test_fit__finds_the_least_loss(pair: tuple[Any, Any]) -> None:
         assert loss(intercept + random.normal(0, 0.05), moved) >= least - 1e-7
 
 
+@given(pairs(), st.integers(2, 5))
+@settings(max_examples=30, deadline=None)
+def test_fit__what_is_told_over_again_counts_once(pair: tuple[Any, Any], repeats: int) -> None:
+    same, different = pair
+    once = logistic.fit(same, different)
+
+    again = logistic.fit(np.tile(same, (repeats, 1)), different, repeats=repeats)
+
+    assert (again.intercept, *again.weights) == pytest.approx((once.intercept, *once.weights), rel=1e-5, abs=1e-5)
+
+
 def test_fit__without_pairs_is_the_prior() -> None:
     curve = logistic.fit(np.zeros((0, 2)), np.zeros((0, 2)))
 

@@ -4,12 +4,15 @@ import io
 import time
 
 import pytest
+from django.conf import settings as django_settings
 from PIL import Image
 
 from tests import factories
 from visual_search.indexing.generations import simulating
 
 pytestmark = pytest.mark.django_db
+
+ONE_PICTURE = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
 
 
 def test_photos__are_the_same_each_time_and_differ_between_products() -> None:
@@ -36,3 +39,30 @@ def test_photos__stop_at_the_deadline() -> None:
     product = factories.product()
 
     assert list(simulating.photos([product.pk], deadline=time.monotonic())) == []
+
+
+def test_photos__further_ones_of_each_differ_and_go_through_its_pictures() -> None:
+    bad = factories.product(pictures=[b"no picture"])
+    keys = [factories.product().pk for _ in range(2)]
+
+    found = list(simulating.photos([bad.pk, *keys], most=5))
+
+    assert [photo.product for photo in found] == [*keys, *keys, keys[0]]
+    assert len({photo.data for photo in found}) == 5
+    assert found[:2] == list(simulating.photos(keys))
+    assert list(simulating.photos([bad.pk, *keys], most=1)) == found[:1]
+
+
+@pytest.mark.skipif(ONE_PICTURE, reason="the products of this shop have one picture")
+def test_photos__the_next_one_is_of_the_next_picture() -> None:
+    product = factories.product(pictures=[factories.picture(colour) for colour in ("teal", "crimson")])
+
+    found = [photo.image_key for photo in simulating.photos([product.pk], most=3)]
+
+    assert found[0] == found[2] != found[1]
+
+
+def test_photos__of_nothing_readable_end() -> None:
+    bad = factories.product(pictures=[b"no picture"])
+
+    assert list(simulating.photos([bad.pk], most=10)) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,9 @@ docs/evaluation.md for what 0.35 gives.
 PRODUCTS, PICTURES = 400, 4
 """Products whose pictures are compared, and pictures of each."""
 
-PHOTOS = 200
+PHOTOS, PHOTOS_EACH = 200, 4
+"""Simulated photos at most, and of each product: one alone is a matter of luck in a small shop."""
+
 LEAST_PRODUCTS = 20
 """Products below which simulated photos say less than the prior."""
 
@@ -77,16 +79,17 @@ class Pairs:
     """Cosines of the parts of pairs of pictures, [n, k] each.
 
     `same`: of one product; `different`: of different ones, drawn at random; `nearest`: of different ones, the most
-    similar ones to a picture, whatever their colours.
+    similar ones to a picture, whatever their colours. `repeats`: how many of `same` are of one product.
     """
 
     same: Floats
     different: Floats
     nearest: Floats
+    repeats: float = 1.0
 
     def of(self, used: npt.NDArray[np.bool_]) -> Pairs:
         """Return the cosines of the parts `used` [k] alone."""
-        return Pairs(self.same[:, used], self.different[:, used], self.nearest[:, used])
+        return Pairs(self.same[:, used], self.different[:, used], self.nearest[:, used], self.repeats)
 
 
 def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = float("inf")) -> dict[str, Any]:
@@ -123,7 +126,7 @@ def _curves(pairs: Pairs, coloured: npt.NDArray[np.bool_]) -> dict[str, Any]:
     curves = []
     for used in [every, ~coloured] if mixed else [every]:
         chosen = pairs.of(used)
-        curve = logistic.fit(chosen.same, chosen.different, chosen.nearest)
+        curve = logistic.fit(chosen.same, chosen.different, chosen.nearest, repeats=pairs.repeats)
         weights = np.zeros(len(used))
         weights[used] = curve.weights
         curves.append({"intercept": curve.intercept, "weights": weights.tolist()})
@@ -193,10 +196,9 @@ def _pairs(sample: Sample, compared: Iterable[tuple[Floats, Rows, Rows]], *, mos
         others = cosines[other & (cosines.min(axis=1) < logistic.SAME_PICTURE)]
         different.append(others[random.choice(len(others), min(len(others), RANDOM), replace=False)])
         nearest.append(others[(others @ what).argsort(kind="stable")[::-1][:most_alike]])
-    kept = (np.vstack(kind) for kind in (same, different, nearest))
-    return Pairs(
-        *(kind if len(kind) <= MOST_PAIRS else random.choice(kind, MOST_PAIRS, replace=False) for kind in kept)
-    )
+    kept = [np.vstack(kind) for kind in (same, different, nearest)]
+    kept = [kind if len(kind) <= MOST_PAIRS else random.choice(kind, MOST_PAIRS, replace=False) for kind in kept]
+    return Pairs(same=kept[0], different=kept[1], nearest=kept[2])
 
 
 def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -> Pairs:
@@ -204,7 +206,7 @@ def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -
     taken: list[Any] = []
 
     def data() -> Iterator[bytes]:
-        for photo in simulating.photos(sample.keys[:most], deadline=deadline):
+        for photo in simulating.photos(sample.keys, most=min(most, PHOTOS_EACH * len(sample.keys)), deadline=deadline):
             taken.append(photo.product)
             yield photo.data
 
@@ -223,4 +225,4 @@ def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -
             nearest = np.where(own, cosines.sum(axis=1), -np.inf).argmax()
             yield cosines, np.arange(len(own)) == nearest, sample.groups != sample.groups[nearest]
 
-    return _pairs(sample, compared())
+    return replace(_pairs(sample, compared()), repeats=len(taken) / max(len(set(taken)), 1))

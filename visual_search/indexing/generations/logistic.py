@@ -43,16 +43,17 @@ class Curve:
         return np.exp(-np.logaddexp(0, -logit))
 
 
-def fit(same: Floats, different: Floats, nearest: Floats | None = None) -> Curve:
+def fit(same: Floats, different: Floats, nearest: Floats | None = None, *, repeats: float = 1.0) -> Curve:
     """Fit the curve to the cosines [n, k] of pairs of the same product, and [m, k] of pairs of different ones.
 
     `different` are drawn at random; `nearest` [l, k], if any, are pairs of different products chosen for being similar,
-    and count as further ones of these. With x = (cosine - mean) / deviation of those drawn at random, y = +-1, and
-    pairs of either kind counting alike, it minimises `sum a log(1 + exp(-y (b + w . x))) + STRENGTH / 2 ((b - b0)^2 +
-    |w - w0|^2)` over w >= 0: a is 1 for a pair of the same product and n / m for one of different ones, b0 and w0 are
-    the prior's. So without pairs it is the prior, pairs that a line separates don't blow it up, and the minimum is the
-    only one. By projected Newton steps (Bertsekas 1982), which are iteratively reweighted least squares where no weight
-    is held at 0.
+    and count as further ones of these. `repeats` is how many of `same` tell the same thing over again: so many count as
+    one. With x = (cosine - mean) / deviation of those drawn at random, y = +-1, and pairs of either kind counting
+    alike, it minimises `sum a log(1 + exp(-y (b + w . x))) + STRENGTH / 2 ((b - b0)^2 + |w - w0|^2)` over w >= 0: a is
+    1 / repeats for a pair of the same product and n / m of that for one of different ones, b0 and w0 are the prior's.
+    So without pairs it is the prior, pairs that a line separates don't blow it up, and the minimum is the only one. By
+    projected Newton steps (Bertsekas 1982), which are iteratively reweighted least squares where no weight is held at
+    0.
     """
     parts = same.shape[1]
     enough = len(different) >= FEWEST_DIFFERENT
@@ -66,7 +67,7 @@ def fit(same: Floats, different: Floats, nearest: Floats | None = None) -> Curve
     pairs = np.hstack([np.ones((len(pairs), 1)), pairs])
     sign = np.repeat([1.0, -1.0], [len(same), len(different)])
     amount = np.repeat([1.0, len(same) / max(len(different), 1)], [len(same), len(different)])
-    found = _minimum(pairs * sign[:, None], amount, prior)
+    found = _minimum(pairs * sign[:, None], amount / repeats, prior)
     weights = found[1:] / deviation
     return Curve(float(found[0] - weights @ mean), tuple(weights.tolist()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -25,25 +26,44 @@ class Photo:
     data: bytes = field(repr=False)
 
 
-def photos(products: Sequence[Any], *, deadline: float = float("inf")) -> Iterator[Photo]:
-    """Yield a photo of each of `products` (keys) until `deadline`, from the first picture that the catalog lists.
+def photos(products: Sequence[Any], *, most: int | None = None, deadline: float = float("inf")) -> Iterator[Photo]:
+    """Return a photo of each of `products` (keys) until `deadline`; with `most`, as many, several of each or not all.
 
-    A product whose picture can't be read is left out.
+    The first of a product is of the first picture that the catalog lists, the next one of the next picture, over and
+    over. A product whose picture can't be read is left out.
     """
+    if most is None:
+        return _round(products, 0, deadline)
+    return itertools.islice(_over_and_over(products, deadline), most)
+
+
+def _over_and_over(products: Sequence[Any], deadline: float) -> Iterator[Photo]:
+    for number in itertools.count():
+        readable = []
+        for photo in _round(products, number, deadline):
+            readable.append(photo.product)
+            yield photo
+        if not readable or time.monotonic() >= deadline:
+            return
+        products = readable
+
+
+def _round(products: Sequence[Any], number: int, deadline: float) -> Iterator[Photo]:
+    """Yield the photo with that `number` of each of `products`, counted from 0."""
     for start in range(0, len(products), AT_ONCE):
         loaded = pictures.load(products[start : start + AT_ONCE])
-        listed = [picture for product in loaded.values() for picture in pictures.of(product)[:1]]
-        for picture in pictures.read(listed):
+        every = [pictures.of(product) for product in loaded.values()]
+        for picture in pictures.read([listed[number % len(listed)] for listed in every if listed]):
             if time.monotonic() >= deadline:
                 return
-            if picture.error is None and (photo := _photo(picture)) is not None:
+            if picture.error is None and (photo := _photo(picture, number)) is not None:
                 yield photo
 
 
-def _photo(picture: pictures.Picture) -> Photo | None:
+def _photo(picture: pictures.Picture, number: int) -> Photo | None:
     try:
         decoded = encoding.decoder().decode(picture.data, limits=limits.CATALOGUE, min_size=simulated.LONG // 2)
     except BadImage:
         return None
-    seed = zlib.crc32(f"{picture.product}/{picture.key}".encode())
+    seed = zlib.crc32(f"{picture.product}/{picture.key}/{number}".encode())
     return Photo(product=picture.product, image_key=picture.key, data=simulated.photo(decoded, seed=seed))

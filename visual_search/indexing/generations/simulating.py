@@ -51,8 +51,9 @@ def _over_and_over(products: Sequence[Any], deadline: float) -> Iterator[Photo]:
 def _round(products: Sequence[Any], number: int, deadline: float) -> Iterator[Photo]:
     """Yield the photo with that `number` of each of `products`, counted from 0."""
     for start in range(0, len(products), AT_ONCE):
-        loaded = pictures.load(products[start : start + AT_ONCE])
-        every = [pictures.of(product) for product in loaded.values()]
+        keys = products[start : start + AT_ONCE]
+        loaded = pictures.load(keys)
+        every = [pictures.of(loaded[key]) for key in keys if key in loaded]
         for picture in pictures.read([listed[number % len(listed)] for listed in every if listed]):
             if time.monotonic() >= deadline:
                 return

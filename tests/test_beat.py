@@ -28,4 +28,4 @@ def test_schedule__needs_no_settings() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
 
-    assert done.stdout.split() == ["3", "False"]
+    assert done.stdout.split() == ["4", "False"]

@@ -105,6 +105,16 @@ def test_index__from_create_to_rollback(live: models.SearchIndex) -> None:
     )
 
 
+def test_index__calibrate_takes_the_live_one(live: models.SearchIndex) -> None:
+    said = run("index", "calibrate")
+
+    assert said.startswith("similar, from ")
+    assert said == run("index", "calibrate", str(live.pk))
+    models.SearchIndex.objects.update(state="ready")
+    with pytest.raises(CommandError, match="No index is live yet"):
+        run("index", "calibrate")
+
+
 def test_index__build(live: models.SearchIndex) -> None:
     models.SearchIndex.objects.filter(pk=live.pk).update(state="building")
 

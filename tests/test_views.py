@@ -445,6 +445,14 @@ def test_search__shows_what_is_called_so(client: Client, shop: SimpleNamespace) 
     assert response.headers["Cache-Control"] == "private, no-cache"
 
 
+def test_search__shows_what_has_some_of_the_words_and_says_so(client: Client, shop: SimpleNamespace) -> None:
+    response = client.get(SEARCH, {"text": "red suede teapot"})
+
+    assert titles(response) == ["Red & round"]
+    assert "No product has all of these words; here is what has some of them." in response.content.decode()
+    assert "No product has all" not in client.get(SEARCH, {"text": "red"}).content.decode()
+
+
 def test_search__finds_nothing_and_says_so(client: Client, shop: SimpleNamespace) -> None:
     for words in ("hidden", "nothing of the kind"):
         response = client.get(SEARCH, {"text": words})

@@ -13,7 +13,9 @@ from celery.worker import state
 from visual_search import conf
 from visual_search.exceptions import EncoderError, NoLiveIndex
 from visual_search.indexing import reconciler, worker
+from visual_search.indexing.generations import calibration
 from visual_search.indexing.intake import nudge, sweeper
+from visual_search.models import SearchIndex
 from visual_search.retrieval import canary
 
 logger = logging.getLogger("visual_search.indexing")
@@ -61,6 +63,14 @@ def reconcile(after: str | None = None, deep: bool = False) -> None:
     found = reconciler.reconcile(after=after, deep=deep, deadline=time.monotonic() + SECONDS)
     if found.after is not None:
         reconcile.apply_async((str(found.after), deep), queue=conf.settings.QUEUE)
+
+
+@shared_task(name="visual_search.calibrate", ignore_result=True)
+def calibrate() -> None:
+    """Fit anew what a similarity means in the live index, since the shop has changed; run it every night."""
+    index = SearchIndex.objects.using(conf.settings.DATABASE).live()
+    if index is not None:
+        calibration.calibrate(index, seconds=SECONDS)
 
 
 @shared_task(name="visual_search.recall", ignore_result=True)

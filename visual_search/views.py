@@ -72,7 +72,12 @@ def search(request: HttpRequest) -> HttpResponse:
             raise
         return _render(request, template, context, problem=found)
     recorded = events.record(answer, request=request)
-    shown = {"products": answer.products, "state": answer.state, "search": recorded or ""}
+    shown = {
+        "products": answer.products,
+        "state": answer.state,
+        "some_words": answer.some_words,
+        "search": recorded or "",
+    }
     return _render(request, template, {**context, **shown})
 
 

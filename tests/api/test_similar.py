@@ -317,7 +317,7 @@ def test_similar__is_pending_until_the_product_is_embedded(client: APIClient, sh
     answer = client.get(url(new.pk)).json()
 
     search = str(models.SearchEvent.objects.get().pk)
-    assert answer == {"state": "pending", "nothing_good": False, "search": search, "results": []}
+    assert answer == {"state": "pending", "nothing_good": False, "some_words": False, "search": search, "results": []}
 
 
 def test_similar__is_unavailable_without_a_picture(client: APIClient, shop: SimpleNamespace) -> None:

@@ -52,6 +52,15 @@ def test_words__answer_products_that_match(client: APIClient, shop: SimpleNamesp
     assert (answer["search"], search.kind, search.results) == (str(search.pk), "text", 1)
 
 
+@pytest.mark.parametrize(("text", "some"), [("discs boje", False), ("boje of suede", True)])
+def test_words__say_where_some_of_them_had_to_do(
+    client: APIClient, shop: SimpleNamespace, text: str, some: bool
+) -> None:
+    response = client.get(URL, {"text": text})
+
+    assert (names(response), response.json()["some_words"]) == (["dark"], some)
+
+
 def test_words__never_show_what_is_hidden(client: APIClient, shop: SimpleNamespace) -> None:
     assert names(client.get(URL, {"text": "hidden"})) == []
     assert sorted(names(client.get(URL, {"text": "product or discs or hidden or things"}))) == ["dark", "red"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -199,6 +200,22 @@ def test_answer__follows_the_live_index_at_once(shelf: dict[str, Any]) -> None:
     assert answers.answer(query).index == first
 
 
+def test_answer__knows_a_new_calibration_within_a_minute(
+    shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = Query(product=shelf["crimson bar"].pk, limit=1)
+
+    def tier() -> Any:
+        return answers.answer(query).products[0].tier
+
+    assert tier() is not None
+    models.SearchIndex.objects.update(calibration=None)
+    assert tier() is not None
+    later = time.monotonic() + live.SECONDS
+    monkeypatch.setattr(live.time, "monotonic", lambda: later)
+    assert tier() is None
+
+
 def test_answer__refuses_by_the_live_index_and_not_by_the_former(shelf: dict[str, Any]) -> None:
     query = Query(product=shelf["crimson bar"].pk, colour=0.5)
     with pytest.raises(exceptions.InvalidQuery):
@@ -354,26 +371,26 @@ def test_error_report__shows_neither_photo_nor_vector(shelf: dict[str, Any], mon
     assert not [value for value in told if "PNG" in value or "HalfVector" in value or "Query" in value]
 
 
-def test_answer__to_a_photo_follows_the_live_index_too(shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer__to_a_photo_follows_the_live_index_too(shelf: dict[str, Any]) -> None:
     query = Query(photo=factories.picture("crimson", "bar"))
     current = answers.answer(query).index
     for former in (
         models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint=models.SearchIndex.objects.get().fingerprint),
         models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint="0" * 64),
     ):
-        monkeypatch.setattr(live, "_kept", former)
+        live.keep(former)
         assert answers.answer(query).index == current
 
 
-def test_answer__to_a_photo_when_the_former_index_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "_kept", models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint="0" * 64))
+def test_answer__to_a_photo_when_the_former_index_is_gone() -> None:
+    live.keep(models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint="0" * 64))
 
     assert answers.answer(Query(photo=factories.picture("crimson", "bar"))).state == "pending"
 
 
 def test_answer__to_a_photo_with_another_encoder_says_so(shelf: dict[str, Any]) -> None:
     models.SearchIndex.objects.update(fingerprint="0" * 64)
-    live._kept = None
+    live.keep(None)
 
     with pytest.raises(exceptions.EncoderUnavailable):
         answers.answer(Query(photo=factories.picture("crimson", "bar")))

@@ -68,10 +68,10 @@ def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[mode
 
 @pytest.fixture(autouse=True)
 def _nothing_kept(filled: Any) -> Iterator[None]:
-    live._kept = None
+    live.keep(None)
     gates._estimates.clear()
     yield
-    live._kept = None
+    live.keep(None)
     gates._estimates.clear()
 
 

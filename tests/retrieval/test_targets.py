@@ -141,6 +141,6 @@ def test_colour__of_an_index_without_one_such_part_beside_another(encoders: list
 def test_colour__of_an_index_that_is_live_since_the_last_search(shelf: dict[str, Any]) -> None:
     query = Query(product=shelf["crimson circle"].pk, colour=1.0)
     first, second = names(query), models.SearchIndex(pk=10**9, encoders=["tiny"], parts=[])
-    live._kept = second
+    live.keep(second)
 
     assert names(query) == first

@@ -103,10 +103,77 @@ def test_words__are_what_people_type(shelf: dict[str, Any], asked: str, found: l
     assert names(Query(words=asked)) == found
 
 
+@pytest.mark.parametrize(
+    ("asked", "found", "some"),
+    [
+        ("leather boots", ["royalblue boots of leather"], False),
+        (
+            "royalblue satchels of leather",
+            ["crimson satchel of leather", "royalblue boots of leather", "crimson satchel of cloth"],
+            True,
+        ),
+        ("teapots or clogs of leather", ["crimson satchel of leather", "royalblue boots of leather"], True),
+        ('"boots of suede"', [], False),
+        ("crimson boots -leather", [], False),
+        ("crimson boots - leather", [], False),
+        ("crimson boots (-leather)", [], False),
+        ("crimson boots !-leather", [], False),
+        ("teapot of clay", [], False),
+    ],
+)
+def test_words__where_nothing_has_all_of_them_some_will_do(
+    shelf: dict[str, Any], asked: str, found: list[str], some: bool
+) -> None:
+    answer = answers.answer(Query(words=asked))
+
+    # What has two of the words comes before what has one of them.
+    assert {product.name for product in answer.products[:2]} == set(found[:2])
+    assert ({product.name for product in answer.products[2:]}, answer.some_words) == (set(found[2:]), some)
+
+
+def test_words__some_of_them_pass_the_gate(shelf: dict[str, Any]) -> None:
+    words_of(factories.product(name="secret suede boots", pictures=[]))
+    query = Query(words="suede boots", filters={"name__endswith": "cloth"})
+    with hiding():
+        answer = answers.answer(query)
+
+    assert ([product.name for product in answer.products], answer.some_words) == (["seagreen boots of cloth"], True)
+
+
+def test_words__what_has_more_of_them_comes_first_however_long() -> None:
+    long = factories.product(name="boots")
+    short = factories.product(name="brush")
+    text = "red boots and " + " ".join(f"word{number}" for number in range(200))
+    texts.write({long.pk: texts.Text(title="", text=text), short.pk: texts.Text(title="suede brush", text="")})
+
+    assert names(Query(words="red suede boots")) == ["boots", "brush"]
+
+
+def test_words__some_of_them_only_where_they_are_all_that_is_asked_with(shelf: dict[str, Any]) -> None:
+    photo = Term(photo=factories.picture("crimson", "circle"))
+
+    answer = answers.answer(Query(terms=(photo, Term(words="seagreen suede", weight=10))))
+    several = answers.answer(Query(terms=(Term(words="royalblue"), Term(words="seagreen suede"))))
+
+    assert (answer.products[0].name, answer.some_words) == ("crimson satchel of leather", False)
+    assert ([product.name for product in several.products], several.some_words) == (
+        ["royalblue boots of leather"],
+        False,
+    )
+
+
+def test_words__some_of_them_with_what_is_odd(shelf: dict[str, Any]) -> None:
+    texts.write({shelf["seagreen boots of cloth"].pk: texts.Text(title="AT&T T-shirt (L) \\ 'x' & 'y'", text="")})
+
+    assert names(Query(words="suede (t-shirt) & 'x\\y'")) == ["seagreen boots of cloth"]
+    assert names(Query(words="suede 'x & y'")) == ["seagreen boots of cloth"]
+    assert names(Query(words="suede at&t")) == []
+
+
 def test_words__need_no_index_and_no_vector() -> None:
     teapot = factories.product(name="teapot", pictures=[])
     words_of(teapot)
-    live._kept = None
+    live.keep(None)
 
     answer = answers.answer(Query(words="teapot", diversity=0.5))
 
@@ -125,6 +192,19 @@ def test_words__of_the_title_count_more() -> None:
     )
 
     assert names(Query(words="teapot")) == ["teapot", "shelf, as wide as a teapot"]
+
+
+def test_words__of_the_title_count_more_than_nearness() -> None:
+    near = factories.product(name="boots")
+    called = factories.product(name="dress")
+    texts.write(
+        {
+            near.pk: texts.Text(title="boots", text="dressed up in red in one move"),
+            called.pk: texts.Text(title="dress", text="falls to the knee, with two pockets. Its colour is a deep red"),
+        }
+    )
+
+    assert names(Query(words="red dress")) == ["dress", "boots"]
 
 
 def test_words__never_show_what_is_hidden() -> None:
@@ -217,7 +297,7 @@ def test_diversity__of_mixed_results(shelf: dict[str, Any]) -> None:
     assert len(found) == 3
 
 
-@pytest.mark.parametrize("asked", ["-leather", "!!!", "boots or -leather"])
+@pytest.mark.parametrize("asked", ["-leather", "!!!", "boots or -leather", "-" * 199, "- " * 99 + "boots"])
 def test_words__with_nothing_to_look_for(asked: str) -> None:
     with pytest.raises(exceptions.InvalidQuery) as caught:
         answers.answer(Query(words=asked))
@@ -237,7 +317,7 @@ def test_words__through_a_gate_that_lets_nothing_pass() -> None:
 
 
 def test_words__follow_the_live_index(shelf: dict[str, Any]) -> None:
-    live._kept = models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint="0" * 64)
+    live.keep(models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint="0" * 64))
 
     answer = answers.answer(Query(words="satchel"))
 
@@ -253,10 +333,14 @@ def test_words__use_their_index_among_many_products() -> None:
     words_of(product, *manager.bulk_create(others))
     with connection.cursor() as cursor:
         cursor.execute(f"ANALYZE {table}, {product._meta.db_table}")
+    live.keep(None)
     with CaptureStatements() as statements:
         assert names(Query(words="teapot")) == ["teapot"]
+        assert names(Query(words="teapot of clay")) == ["teapot"]
+    plans = []
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {statements[0]}")
-        plan = "\n".join(row[0] for row in cursor.fetchall())
+        for sql in statements:
+            cursor.execute(f"EXPLAIN {sql}")
+            plans.append("\n".join(row[0] for row in cursor.fetchall()))
 
-    assert "visual_search_words" in plan
+    assert ["visual_search_words" in plan for plan in plans] == [True, True, True]

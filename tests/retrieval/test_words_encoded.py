@@ -48,7 +48,7 @@ def shelf(request: Any) -> dict[str, Any]:
     }
     lifecycle.create(request.param)
     factories.embed()
-    live._kept = None
+    live.keep(None)
     return products
 
 
@@ -101,7 +101,7 @@ def test_negative_words__look_away(shelf: dict[str, Any]) -> None:
 
 def test_words__with_other_weights_than_the_index_has_say_so(shelf: dict[str, Any]) -> None:
     models.SearchIndex.objects.update(fingerprint="0" * 64)
-    live._kept = None
+    live.keep(None)
 
     with pytest.raises(exceptions.EncoderUnavailable):
         looked(Term(words="crimson"))

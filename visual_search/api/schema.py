@@ -37,7 +37,8 @@ _ASKED = (
 
 
 _WORDS = {
-    parameters.TEXT: 'Words to match: all of them, a "quoted phrase" as it stands, a word after - not.',
+    parameters.TEXT: 'Words to match: all of them, a "quoted phrase" as it stands, a word after - not. Where nothing'
+    " else is asked with and no product has all of them, those that have some come.",
     parameters.WITHOUT: "Words that no result may match.",
 }
 

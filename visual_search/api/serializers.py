@@ -77,6 +77,9 @@ class VisualSearchAnswer(serializers.Serializer[Any]):
         help_text="True where results came and none of them is similar: show them as the nearest there is, or"
         " not at all."
     )
+    some_words = serializers.BooleanField(
+        help_text="True where words alone were asked with, no product has all of them, and those with some came."
+    )
     search = serializers.UUIDField(
         allow_null=True, help_text="Names this search in reports of clicks; null where nothing was recorded."
     )
@@ -147,6 +150,7 @@ def answer(found: answers.Answer, search: uuid.UUID | None) -> dict[str, Any]:
     return {
         "state": found.state,
         "nothing_good": found.nothing_good,
+        "some_words": found.some_words,
         "search": None if search is None else str(search),
         "results": [
             {

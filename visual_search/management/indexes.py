@@ -28,7 +28,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     create.add_argument("--metric", choices=SearchIndex.Metric.values, help="What makes alike (default: METRIC).")
     for name, (_, help_text) in STEPS.items():
         step = commands.add_parser(name, help=help_text)
-        step.add_argument("index", type=int, help="Number of the index, as `status` shows it.")
+        if name == "calibrate":
+            step.add_argument("index", type=int, nargs="?", help="Number of the index (default: the live one).")
+        else:
+            step.add_argument("index", type=int, help="Number of the index, as `status` shows it.")
         if name == "activate":
             step.add_argument("--force", action="store_true", help="Even where it does not pass the gate.")
     commands.add_parser("rollback", help="Make the index live again that was before.")
@@ -47,6 +50,8 @@ def spec(text: str) -> str | dict[str, Any]:
 
 def handle(command: Any, *, step: str, index: int | None = None, **options: Any) -> None:
     """Run one step; the command writes what came of it."""
+    if index is None and step in STEPS:
+        index = _live().pk
     if index is None:
         {"create": _create, "rollback": _rollback}[step](command, **options)
         return
@@ -64,6 +69,13 @@ def find(key: int) -> SearchIndex:
     if found is None:
         known = ", ".join(str(number) for number in indexes.values_list("pk", flat=True)) or "none"
         raise CommandError(f"There is no index {key}. Indexes: {known}.")
+    return found
+
+
+def _live() -> SearchIndex:
+    found = SearchIndex.objects.using(conf.settings.DATABASE).live()
+    if found is None:
+        raise CommandError("No index is live yet.")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
@@ -38,7 +38,8 @@ class Answer:
     compare it with.
 
     Each has `tier` and `probability` too (see `tiers`; None where the index isn't calibrated, or several things were
-    asked with at once). `nothing_good` says that none of them is similar enough to be called so.
+    asked with at once). `nothing_good` says that none of them is similar enough to be called so; `some_words` that no
+    product has all of the words that were asked for, and those that have some of them came.
 
     `state` is "ready", "pending" (no vector yet: ask again later) or "unavailable" (the product has no picture that
     could be embedded). `index` is the key of the index that answered, or None; `plan` says how the page was found.
@@ -48,8 +49,9 @@ class Answer:
     state: str
     index: int | None
     products: list[Any]
-    milliseconds: float
+    milliseconds: float = 0.0
     plan: nearest.Plan | None = None
+    some_words: bool = False
 
     @property
     def nothing_good(self) -> bool:
@@ -71,14 +73,11 @@ def answer(query: Query, *, explain: bool = False, learn: bool = True) -> Answer
     found = live.answering(lambda index: _search(index, query, explain=explain, learn=learn))
     if found is None and query.kind == "text":
         found = _search(None, query, explain=explain, learn=learn)
-    products, state, key, plan = ([], PENDING, None, None) if found is None else found
-    milliseconds = (time.perf_counter() - started) * 1000
-    return Answer(kind=query.kind, state=state, index=key, products=products, milliseconds=milliseconds, plan=plan)
+    found = found or Answer(kind=query.kind, state=PENDING, index=None, products=[])
+    return replace(found, milliseconds=(time.perf_counter() - started) * 1000)
 
 
-def _search(
-    index: SearchIndex | None, query: Query, *, explain: bool, learn: bool
-) -> tuple[list[Any], str, int | None, nearest.Plan | None]:
+def _search(index: SearchIndex | None, query: Query, *, explain: bool, learn: bool) -> Answer:
     gate, shop = gates.of(query), catalog.current()
     grouped = type(shop).group is not catalog.Catalog.group
     thinned = grouped or query.per_seller is not None or query.diversity > 0
@@ -93,16 +92,23 @@ def _search(
         if len(products) >= query.limit or len(found.matches) < wanted or wanted >= MOST_RANKED:
             break
         wanted = min(wanted * WIDER, MOST_RANKED)
-    if index is None:
-        return products[: query.limit], READY, None, None
-    if learn:
+    if index is not None and learn:
         photomean.learn(index, found.photos)
-    if query.diversity > 0:
+    if index is not None and query.diversity > 0:
         products = ranking.diversify(
             products, index, relevance=found.relevance, diversity=query.diversity, limit=query.limit
         )
-    state = READY if products or query.kind != "similar" else _state(index, query.products)
-    return products[: query.limit], state, index.pk, found.plan
+    state = READY
+    if index is not None and not products and query.kind == "similar":
+        state = _state(index, query.products)
+    return Answer(
+        kind=query.kind,
+        state=state,
+        index=None if index is None else index.pk,
+        products=products[: query.limit],
+        plan=found.plan,
+        some_words=found.some_words and bool(products),
+    )
 
 
 def _hydrate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,19 +25,22 @@ FUSED = 100
 class Found:
     """Products in rank order, how relevant each is (at most 1), and how the nearest ones were found, or None.
 
+    `some_words` says that nothing has all of the words that were asked with alone, and these have some of them.
     `photos` are the raw features of the photos that were asked with.
     """
 
     matches: list[nearest.Match]
     relevance: Mapping[Any, float]
     plan: nearest.Plan | None
+    some_words: bool = False
     photos: tuple[targets.Vector, ...] = field(default=(), repr=False)
 
 
 def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit: int, explain: bool = False) -> Found:
     """Return up to `limit` products for `query`: the nearest ones, fused with those that match its words or mean them.
 
-    Without an `index` there are words only. Raises what `targets.of` raises, and `live.Changed`.
+    Where it asks with nothing but words and finds nothing, products that have some of them come. Without an `index`
+    there are words only. Raises what `targets.of` raises, and `live.Changed`.
     """
     seen = [] if index is None else targets.terms(index, query)
     said = [term for term in query.terms if term.words is not None and term.weight > 0]
@@ -48,13 +51,14 @@ def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit
         relevance = {match.product: match.similarity or 0.0 for match in matches}
         return Found(matches=matches, relevance=relevance, plan=plan, photos=target.photos)
     depth = max(limit, FUSED)
-    rankings = [
-        (term.weight, words.products(index, term.words or "", gate=gate, without=query.without, limit=depth))
-        for term in said
-    ]
-    for term in said:
-        if alike := words.alike(index, term.words or "", gate=gate, without=query.without, limit=depth):
-            rankings.append((term.weight, alike))
+
+    def ranked(find: Callable[..., list[Any]]) -> list[tuple[float, list[Any]]]:
+        return [(term.weight, find(index, term.words, gate=gate, without=query.without, limit=depth)) for term in said]
+
+    rankings = ranked(words.products) + [(weight, keys) for weight, keys in ranked(words.alike) if keys]
+    some_words = not seen and not any(keys for _, keys in rankings)
+    if some_words:
+        rankings = ranked(words.some)
     near: dict[Any, nearest.Match] = {}
     photos: tuple[targets.Vector, ...] = ()
     if index is not None and seen:
@@ -76,6 +80,7 @@ def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit
         matches=[near.get(key) or nearest.Match(product=key) for key in in_order(scores)[:limit]],
         relevance={key: score / best for key, score in scores.items()},
         plan=plan,
+        some_words=some_words,
         photos=photos,
     )
 

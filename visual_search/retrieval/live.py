@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,7 +14,11 @@ from visual_search.models import SearchIndex
 
 Result = TypeVar("Result")
 
+SECONDS = 60.0
+"""How long the index is kept without being read again: what else its row says, its calibration, may be new by then."""
+
 _kept: SearchIndex | None = None
+_until = 0.0
 
 
 class Changed(Exception):
@@ -26,16 +31,15 @@ def answering(search: Callable[[SearchIndex], Result]) -> Result | None:
     The index is not asked for each time: `search` compares it with what is live in its own round trip, raises `Changed`
     where that differs, and is called again. So an answer is of one index, and of one that was live when it was asked.
     """
-    global _kept
     for _ in range(3):
-        kept = _kept
+        kept = _kept if time.monotonic() < _until else None
         index = kept or _load()
         if index is None:
             return None
         try:
             return search(index)
         except Changed:
-            _kept = None
+            keep(None)
         except (ObjectDoesNotExist, VisualSearchError):
             # A query meets the index's parts, arrays and encoder before any round trip: they may be a former one's.
             if kept is None:
@@ -47,7 +51,12 @@ def answering(search: Callable[[SearchIndex], Result]) -> Result | None:
     return None if index is None else search(index)
 
 
+def keep(index: SearchIndex | None) -> SearchIndex | None:
+    """Have this process take `index` for the live one until a search finds out better; return it."""
+    global _kept, _until
+    _kept, _until = index, time.monotonic() + SECONDS
+    return index
+
+
 def _load() -> SearchIndex | None:
-    global _kept
-    _kept = SearchIndex.objects.using(conf.settings.DATABASE).live()
-    return _kept
+    return keep(SearchIndex.objects.using(conf.settings.DATABASE).live())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from visual_search.indexing.sources import texts
 
 MOST_RESULTS = 100
 MOST_TERMS = 20
+
+_DASHES = re.compile(r"-(?:[\s!&|()]*-)+")
+"""Each would negate anew what follows, and Postgres refuses to go that deep."""
 
 LONGEST_WORDS = 200
 """Characters of the words of one term."""
@@ -122,7 +126,7 @@ class Query:
 def _words(value: Any) -> str:
     if not isinstance(value, str):
         raise InvalidQuery(f"The words are {type(value).__name__}; give a string.")
-    words = texts.clean(value)
+    words = _DASHES.sub("-", texts.clean(value))
     if not words:
         raise InvalidQuery("There are no words: say what to look for.", code="words_unsearchable")
     if len(words) > LONGEST_WORDS:

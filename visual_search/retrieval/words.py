@@ -29,11 +29,24 @@ LEAST_ALIKE = 0.3
 searches for what these shops don't sell; with the name of a category, which is part of these texts, nine products in
 ten of it did, in 55 of 56 categories."""
 
-_SPELT_OUT = re.compile(r'"|(?:^|\s)-\S')
+_SPELT_OUT = re.compile(r'"|(?:^|[\s!&|()])-')
 """A quoted phrase, or a word that must not be there: what means about the same would break that promise."""
 
+MOST_COMPARED = 10_000
+"""Products with some of the words that are ranked: with three common ones it may be most of the shop."""
+
+_EVERY = """
+    websearch_to_tsquery(%s::regconfig, %s) every,
+    LATERAL (SELECT regexp_replace(querytree(every), ' (&|<->|<[0-9]+>) ', ' | ', 'g')::tsquery AS any_word) relaxed"""
+"""What has all of the words matches `every`, what has one of them `any_word`; what must not be there is in neither."""
+
+_SOME = f"""{_EVERY},
+    LATERAL (SELECT regexp_split_to_array(regexp_replace(querytree(every), '[(] | [)]', '', 'g'), ' [&|] ') AS parts)
+        apart"""
+"""`parts` are the words by themselves, as text; those that a hyphen joins stay together."""
+
 _BY_LENGTH = 1
-"""Normalisation of `ts_rank_cd`: divided by 1 + log(length), so that a long description doesn't win by its length."""
+"""Normalisation of `ts_rank`: divided by 1 + log(length), so that a long description doesn't win by its length."""
 
 
 def expect_searchable(query: Query) -> None:
@@ -92,17 +105,44 @@ def products(
 ) -> list[Any]:
     """Return the keys of up to `limit` products that pass `gate` and match `words`, the best first.
 
-    Each of the words has to be there, a "quoted phrase" as it stands, a word after - not (`websearch_to_tsquery`).
-    Matches are ranked by cover density (`ts_rank_cd`; Clarke, Cormack and Tudhope 2000), words of the title first.
-    Raises `live.Changed` where `index` isn't the live one.
+    Each of the words has to be there, a "quoted phrase" as it stands, a word after - not (`websearch_to_tsquery`). A
+    match is worth the sum over the words of how often and where it has them (`ts_rank` of any of them): one in the
+    title counts ten times as much as one in the text. By nearness to each other (`ts_rank_cd`) boots "dressed up in
+    red" were a better "red dress" than a dress that is said to be red. Raises `live.Changed` where `index` isn't the
+    live one.
     """
     if gate.empty:
         return []
     sql = f"""
         SELECT {statement.LIVE}, said.product_id
-        FROM {ProductText._meta.db_table} said, websearch_to_tsquery(%s::regconfig, %s) asked
-        WHERE said.vector @@ asked AND said.product_id <> ALL(%s) AND {gate.on("said.product_id")}
-        ORDER BY ts_rank_cd(said.vector, asked, {_BY_LENGTH}) DESC, md5(said.product_id::text) LIMIT {limit:d}
+        FROM {ProductText._meta.db_table} said, {_EVERY}
+        WHERE said.vector @@ every AND said.product_id <> ALL(%s) AND {gate.on("said.product_id")}
+        ORDER BY ts_rank(said.vector, any_word, {_BY_LENGTH}) DESC, md5(said.product_id::text) LIMIT {limit:d}
+    """
+    parameters = [texts.config(), words, list(without)]
+    return [product for _, product in statement.of_live(index, sql, parameters, settings=_SETTINGS)]
+
+
+def some(index: SearchIndex | None, words: str, *, gate: gates.Gate, without: Sequence[Any], limit: int) -> list[Any]:
+    """Return the keys of up to `limit` products that pass `gate` and have one of `words` at least, the best first.
+
+    Those with more of the words come first, then the order of `products`; of more than MOST_COMPARED it is any of them
+    that are compared. Nothing for words that spell out what has to be there, and for a single one. Raises
+    `live.Changed` where `index` isn't the live one.
+    """
+    if gate.empty or _SPELT_OUT.search(words):
+        return []
+    sql = f"""
+        WITH found AS MATERIALIZED (
+            SELECT said.product_id, said.vector, parts::tsquery[], any_word
+            FROM {ProductText._meta.db_table} said, {_SOME}
+            WHERE said.vector @@ array_to_string(parts, ' | ')::tsquery AND cardinality(parts) > 1
+                AND said.product_id <> ALL(%s) AND {gate.on("said.product_id")}
+            LIMIT {MOST_COMPARED:d}
+        )
+        SELECT {statement.LIVE}, product_id FROM found
+        ORDER BY (SELECT count(*) FROM unnest(parts) part WHERE vector @@ part) DESC,
+            ts_rank(vector, any_word, {_BY_LENGTH}) DESC, md5(product_id::text) LIMIT {limit:d}
     """
     parameters = [texts.config(), words, list(without)]
     return [product for _, product in statement.of_live(index, sql, parameters, settings=_SETTINGS)]

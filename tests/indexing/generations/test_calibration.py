@@ -7,10 +7,11 @@ import pytest
 from django.conf import settings as django_settings
 
 from tests import factories
-from visual_search import exceptions
+from visual_search import exceptions, tasks
 from visual_search.catalog import Catalog
 from visual_search.indexing.generations import calibration, lifecycle, logistic
 from visual_search.indexing.vectors import embedding
+from visual_search.models import SearchIndex
 
 pytestmark = pytest.mark.django_db
 
@@ -73,6 +74,30 @@ def test_calibrate__the_same_each_time() -> None:
     assert {**first, "measured_at": ""} == {**second, "measured_at": ""}
 
 
+def test_calibrate__leaves_thresholds_that_the_shop_chose() -> None:
+    index = shop(3)
+    stored = SearchIndex.objects.get().calibration
+    assert stored is not None
+    stored["thresholds"]["same_spirit"] = 0.5
+    # Not on the index that is calibrated: it may have been changed meanwhile.
+    SearchIndex.objects.update(calibration=stored)
+
+    found = calibration.calibrate(index)
+
+    assert found["thresholds"] == {"exact": 0.97, "very_similar": 0.85, "same_spirit": 0.5}
+
+
+def test_calibrate__task_is_of_the_live_index() -> None:
+    tasks.calibrate()
+    index = shop(3)
+    SearchIndex.objects.update(calibration=None)
+
+    tasks.calibrate()
+
+    index.refresh_from_db()
+    assert index.calibration is not None
+
+
 def test_calibrate__a_small_shop_has_the_prior() -> None:
     index = shop(1)
     index.embeddings.filter(position=1).delete()
@@ -102,6 +127,31 @@ def test_calibrate__without_time_for_photos_takes_the_curve_of_similar() -> None
 
     assert found["photo"]["same"] == 0
     assert found["photo"]["curves"] == found["similar"]["curves"]
+
+
+@pytest.mark.parametrize("missing", ["time", "the encoder"])
+def test_calibrate__keeps_the_photos_curve_where_there_is_no_new_one(
+    missing: str, monkeypatch: Any, caplog: Any
+) -> None:
+    index = shop(20)
+    before = calibration.calibrate(index)
+
+    def fails(index: Any) -> Any:
+        raise exceptions.EncoderError("gone")
+
+    if missing == "the encoder":
+        monkeypatch.setattr(embedding, "encoder_of", fails)
+    found = calibration.calibrate(index, seconds=0)
+
+    assert (found["photo"], before["photo"]["same"]) == (before["photo"], 80)
+    assert "keeps its curve for photos, of 80: 0 were simulated in time" in caplog.text
+
+
+def test_calibrate__of_fewer_photos_where_the_shop_has_no_more() -> None:
+    index = shop(20)
+    calibration.calibrate(index)
+
+    assert calibration.calibrate(index, photos=10)["photo"]["same"] == 10
 
 
 def test_calibrate__an_encoder_that_fails_is_logged(monkeypatch: Any, caplog: Any) -> None:

@@ -62,6 +62,16 @@ def test_photos__the_next_one_is_of_the_next_picture() -> None:
     assert found[0] == found[2] != found[1]
 
 
+@pytest.mark.skipif(ONE_PICTURE, reason="the products of this shop have one picture")
+def test_photos__of_a_product_with_one_bad_picture() -> None:
+    product = factories.product(pictures=[factories.picture("teal"), b"no picture", factories.picture("crimson")])
+    other = factories.product()
+
+    found = [photo.product for photo in simulating.photos([product.pk, other.pk], most=6)]
+
+    assert found == [product.pk, other.pk, other.pk, product.pk, other.pk, product.pk]
+
+
 def test_photos__of_nothing_readable_end() -> None:
     bad = factories.product(pictures=[b"no picture"])
 

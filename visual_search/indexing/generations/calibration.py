@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from visual_search import catalog, conf
@@ -93,7 +93,7 @@ class Pairs:
 
 
 def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = float("inf")) -> dict[str, Any]:
-    """Fit the curves of `index` and store them on it: {kind: {curves, same, different}, thresholds}.
+    """Fit the curves of `index` and store them on it: {kind: {curves, same, different}, thresholds, measured_at}.
 
     Each of `curves` is {intercept, weights}, a weight for each part; the least probable of them holds. One knows all
     parts; where one of them is of colour, another goes by the rest alone, so that no colour makes a mug of a red dress.
@@ -101,22 +101,47 @@ def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = floa
     For `similar` the pairs of one product are two pictures of it, for `photo` they are a simulated photo and the
     nearest picture of its product, up to `photos` of them or for `seconds`; pairs of different products are drawn at
     random, and for `photo` the most similar ones. Where there are too few, the prior of `logistic.fit` holds. An
-    encoder that fails leaves the photos out, which is logged: their curve is the one of `similar` then.
+    encoder that fails leaves the photos out, which is logged. What is stored stays where it is better: thresholds,
+    which the shop may have chosen, and a curve of more than twice as many photos as came in time. Where there never was
+    one, it is that of `similar`.
     """
     sample = _sample(index)
     found: dict[str, Any] = {SIMILAR: _curves(_similar(sample), sample.coloured)}
-    deadline = time.monotonic() + seconds
-    found[PHOTO] = {**found[SIMILAR], "same": 0, "different": 0}
+    photographed: dict[str, Any] = {**found[SIMILAR], "same": 0, "different": 0}
+    cut_short = False
     if photos and len(sample.keys) >= LEAST_PRODUCTS:
         try:
-            pairs = _photos(index, sample, most=photos, deadline=deadline)
+            pairs, cut_short = _photos(index, sample, most=photos, seconds=seconds)
             if len(pairs.same):
-                found[PHOTO] = _curves(pairs, sample.coloured)
+                photographed = _curves(pairs, sample.coloured)
         except VisualSearchError:
+            cut_short = True
             logger.warning("Index %s is calibrated without simulated photos.", index, exc_info=True)
-    found |= {"thresholds": THRESHOLDS, "measured_at": timezone.now().isoformat(timespec="seconds")}
+    return _store(index, found, photographed, cut_short=cut_short)
+
+
+def _store(
+    index: SearchIndex, found: dict[str, Any], photographed: dict[str, Any], *, cut_short: bool
+) -> dict[str, Any]:
+    """Store what was `found` beside the thresholds, and what `photographed` says unless it was `cut_short`."""
+    database = conf.settings.DATABASE
+    with transaction.atomic(database):
+        stored = SearchIndex.objects.using(database).select_for_update().get(pk=index.pk).calibration or {}
+        if cut_short and stored.get(PHOTO, {}).get("same", 0) > 2 * photographed["same"]:
+            logger.warning(
+                "Index %s keeps its curve for photos, of %s: %s were simulated in time.",
+                index,
+                stored[PHOTO]["same"],
+                photographed["same"],
+            )
+            photographed = stored[PHOTO]
+        found |= {
+            PHOTO: photographed,
+            "thresholds": THRESHOLDS | stored.get("thresholds", {}),
+            "measured_at": timezone.now().isoformat(timespec="seconds"),
+        }
+        SearchIndex.objects.using(database).filter(pk=index.pk).update(calibration=found)
     index.calibration = found
-    SearchIndex.objects.using(conf.settings.DATABASE).filter(pk=index.pk).update(calibration=found)
     return found
 
 
@@ -135,18 +160,20 @@ def _curves(pairs: Pairs, coloured: npt.NDArray[np.bool_]) -> dict[str, Any]:
 
 def _sample(index: SearchIndex) -> Sample:
     """Return the stored pictures of some products, those with several first: they alone make pairs."""
+    table = ProductEmbedding._meta.db_table
+    whole = f"index_id = {index.pk:d} AND state = 'ready' AND region = '{{}}'"
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             f"""
-            WITH pictures AS (SELECT product_id, embedding, row_number() OVER (
+            WITH chosen AS MATERIALIZED (SELECT product_id FROM {table} WHERE {whole} GROUP BY product_id
+                ORDER BY least(count(*), 2) DESC, md5(product_id::text) LIMIT %s),
+            pictures AS (SELECT product_id, embedding, row_number() OVER (
                     PARTITION BY product_id ORDER BY position, image_key) AS number
-                FROM {ProductEmbedding._meta.db_table} WHERE index_id = %s AND state = 'ready' AND region = '{{}}'),
-            chosen AS (SELECT product_id FROM pictures WHERE number <= 2 GROUP BY product_id
-                ORDER BY count(*) DESC, md5(product_id::text) LIMIT %s)
-            SELECT product_id, embedding::text FROM pictures JOIN chosen USING (product_id) WHERE number <= %s
+                FROM {table} JOIN chosen USING (product_id) WHERE {whole})
+            SELECT product_id, embedding::text FROM pictures WHERE number <= %s
             ORDER BY md5(product_id::text), number
             """,
-            [index.pk, PRODUCTS, PICTURES],
+            [PRODUCTS, PICTURES],
         )
         rows = cursor.fetchall()
     keys = list(dict.fromkeys(product for product, _ in rows))
@@ -201,8 +228,11 @@ def _pairs(sample: Sample, compared: Iterable[tuple[Floats, Rows, Rows]], *, mos
     return Pairs(same=kept[0], different=kept[1], nearest=kept[2])
 
 
-def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -> Pairs:
+def _photos(index: SearchIndex, sample: Sample, *, most: int, seconds: float) -> tuple[Pairs, bool]:
+    """Return the pairs of simulated photos and pictures, and whether time ran out before there were all of them."""
     encoder = embedding.encoder_of(index)
+    # Loading the encoder takes its own time.
+    deadline = time.monotonic() + seconds
     taken: list[Any] = []
 
     def data() -> Iterator[bytes]:
@@ -225,4 +255,5 @@ def _photos(index: SearchIndex, sample: Sample, *, most: int, deadline: float) -
             nearest = np.where(own, cosines.sum(axis=1), -np.inf).argmax()
             yield cosines, np.arange(len(own)) == nearest, sample.groups != sample.groups[nearest]
 
-    return replace(_pairs(sample, compared()), repeats=len(taken) / max(len(set(taken)), 1))
+    pairs = replace(_pairs(sample, compared()), repeats=len(taken) / max(len(set(taken)), 1))
+    return pairs, time.monotonic() >= deadline

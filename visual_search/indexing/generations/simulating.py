@@ -39,13 +39,12 @@ def photos(products: Sequence[Any], *, most: int | None = None, deadline: float 
 
 def _over_and_over(products: Sequence[Any], deadline: float) -> Iterator[Photo]:
     for number in itertools.count():
-        readable = []
+        found = False
         for photo in _round(products, number, deadline):
-            readable.append(photo.product)
+            found = True
             yield photo
-        if not readable or time.monotonic() >= deadline:
+        if not found or time.monotonic() >= deadline:
             return
-        products = readable
 
 
 def _round(products: Sequence[Any], number: int, deadline: float) -> Iterator[Photo]:
@@ -66,5 +65,5 @@ def _photo(picture: pictures.Picture, number: int) -> Photo | None:
         decoded = encoding.decoder().decode(picture.data, limits=limits.CATALOGUE, min_size=simulated.LONG // 2)
     except BadImage:
         return None
-    seed = zlib.crc32(f"{picture.product}/{picture.key}/{number}".encode())
+    seed = zlib.crc32(f"{picture.product}/{picture.key}{f'/{number}' if number else ''}".encode())
     return Photo(product=picture.product, image_key=picture.key, data=simulated.photo(decoded, seed=seed))

@@ -66,7 +66,7 @@ def _attach(request: HttpRequest, rows: Sequence[Any], *, site: admin.AdminSite)
 
 @admin.register(ProductEmbedding)
 class ProductEmbeddingAdmin(admin.ModelAdmin):
-    list_display = ("thumbnail", "product_link", "index", "image_key", "state_badge", "error", "age")
+    list_display = ("thumbnail", "product_link", "index_number", "image_key", "state_badge", "error", "age")
     list_display_links = ("thumbnail", "image_key")
     list_filter = ("state", "index", ErrorCodeFilter)
     list_select_related = ("index",)
@@ -170,6 +170,11 @@ class ProductEmbeddingAdmin(admin.ModelAdmin):
     @admin.display(description=_("picture"))
     def thumbnail(self, row: Any) -> Any:
         return row.shown.picture(row.image_key, style="thumbnail", size=56)
+
+    @admin.display(description=_("index"), ordering="index")
+    def index_number(self, row: Any) -> Any:
+        # The name of each of its encoders would push the error past the edge.
+        return format_html('<span title="{}">#{}</span>', row.index, row.index_id)
 
     @admin.display(description=_("picture"))
     def large_picture(self, row: Any) -> Any:

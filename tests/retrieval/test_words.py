@@ -149,6 +149,17 @@ def test_words__what_has_more_of_them_comes_first_however_long() -> None:
     assert names(Query(words="red suede boots")) == ["boots", "brush"]
 
 
+def test_words__of_which_too_many_have_them_compare_as_many(
+    shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "MOST_COMPARED", 1)
+    monkeypatch.setattr(words, "MOST_WITH_SOME", 3)
+
+    assert len(names(Query(words="boots"))) == 1
+    assert len(names(Query(words="boots of leather or cloth or suede"))) == 1
+    assert len(names(Query(words="boots of cloth of leather"))) == 3
+
+
 def test_words__some_of_them_only_where_they_are_all_that_is_asked_with(shelf: dict[str, Any]) -> None:
     photo = Term(photo=factories.picture("crimson", "circle"))
 

@@ -125,13 +125,15 @@ def test_f15__picture_that_kills_the_process(folder: Path, when: str) -> None:
 
 @pytest.mark.parametrize("kind", ["Failing", "Undefined"])
 @pytest.mark.parametrize("when", ["fit", "fill"])
-def test_f15__picture_that_the_encoder_fails_for(kind: str, when: str) -> None:
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_f15__picture_that_the_encoder_fails_for(kind: str, when: str, place: str) -> None:
     index = lifecycle.create([f"tests.faults.encoders.{kind}"])
     if when == "fill":
         harness.products(2)
         harness.settle()
-    good = harness.products(20)
+    good = harness.products(20) if place == "last" else []
     poison = harness.products(1, [harness.poisonous()])[0]
+    good = good or harness.products(20)
     factories.embed()
     assert harness.outcomes(index).keys() >= {product.pk for product in good}, "neighbours wait for nothing"
 

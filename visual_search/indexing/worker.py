@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
@@ -92,6 +92,7 @@ def _attempt_all(claims: Sequence[queue.Claim], deadline: float, failures: list[
     found = [batch for _, group in by_index for batch in _batches(list(group))]
     # Suspects come last: one of them may end this process.
     batches = deque(sorted(found, key=lambda batch: batch[0].attempts > 1))
+    undecided: defaultdict[int, list[tuple[queue.Claim, Exception]]] = defaultdict(list)
     while batches:
         if finished and time.monotonic() >= deadline:
             break  # a batch that killed a worker comes back as hundreds of lone suspects
@@ -99,10 +100,9 @@ def _attempt_all(claims: Sequence[queue.Claim], deadline: float, failures: list[
         index = batch[0].index
         try:
             _attempt(batch, deadline)
-            finished[index] += 1
         except Exception as error:
             if _ends_the_task(error):
-                _give_back([batch], seconds=None)
+                _give_back([batch, *_lone(undecided)], seconds=None)
                 _give_back(batches, seconds=0)
                 raise
             logger.warning("Index %s: %s pictures could not be embedded: %s", index, len(batch), error)
@@ -110,16 +110,29 @@ def _attempt_all(claims: Sequence[queue.Claim], deadline: float, failures: list[
                 batches.extendleft([claim] for claim in reversed(batch))
             elif encoding.picture_at_fault(error) and (finished[index] or isinstance(error, VisualSearchError)):
                 _blame(batch[0], error)
+            elif encoding.picture_at_fault(error):
+                undecided[index].append((batch[0], error))
             else:
-                # It may fail for every picture: none of it is this one's fault.
                 _give_back([batch], seconds=None)
                 failures.append(error)
         except BaseException:
             # Somebody stops this process: the next one takes all of it up.
-            _give_back([batch, *batches], seconds=0)
+            _give_back([batch, *batches, *_lone(undecided)], seconds=0)
             raise
+        else:
+            finished[index] += 1
+            # The encoder manages others: what it failed for before is to blame.
+            for claim, reason in undecided.pop(index, ()):
+                _blame(claim, reason)
     _give_back(batches, seconds=0)
+    # It may fail for every picture: none of it is these ones' fault.
+    _give_back(_lone(undecided), seconds=None)
+    failures += [reason for each in undecided.values() for _, reason in each]
     return finished.total()
+
+
+def _lone(undecided: Mapping[int, list[tuple[queue.Claim, Exception]]]) -> list[list[queue.Claim]]:
+    return [[claim] for each in undecided.values() for claim, _ in each]
 
 
 def _attempt(claims: list[queue.Claim], deadline: float) -> None:

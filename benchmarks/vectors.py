@@ -26,7 +26,7 @@ def load(rows: int, dimensions: Sequence[int]) -> Any:
     """
     from django.db import connection
 
-    from visual_search.indexing.generations import hnsw
+    from visual_search.indexing.generations import graphs, hnsw
     from visual_search.models import SearchIndex
 
     random = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def load(rows: int, dimensions: Sequence[int]) -> Any:
         cursor.execute("CREATE INDEX IF NOT EXISTS benchmark_stock ON catalogue_product (stock)")
         cursor.execute("ANALYZE catalogue_product")
     started = time.perf_counter()
-    hnsw.build(index)
+    graphs.build(index)
     print(f"HNSW of {rows:,} vectors built in {time.perf_counter() - started:.0f} s", flush=True)
     return index
 

@@ -6,12 +6,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
@@ -53,10 +55,22 @@ class Server:
         return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
 
 
+def start_in_container(data: Path, *, shared_memory: str) -> None:
+    """Start a server on `data` for which /dev/shm is as small as a container's, "64m" or so; skip who may not."""
+    code = "import sys, pathlib; from example_shop import embedded_postgres as e; e.start(pathlib.Path(sys.argv[1]))"
+    mount = f'mount -t tmpfs -o size={shared_memory} tmpfs /dev/shm && exec "$@"'
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount, "sh", "true"], capture_output=True).returncode:
+        pytest.skip("mounting a small /dev/shm takes Linux and its administrator")
+    command = ["unshare", "-m", "sh", "-c", mount, "sh", sys.executable, "-c", code, str(data)]
+    subprocess.run(command, check=True, timeout=120, cwd=settings.BASE_DIR)
+
+
 @contextmanager
-def own() -> Iterator[Server]:
+def own(*, shared_memory: str | None = None) -> Iterator[Server]:
     """Run a server with the shop's tables, and have Django use it, until the block ends."""
     data = Path(settings.DATA_DIR) / f"faults-{os.getpid()}" / "postgres"
+    if shared_memory:
+        start_in_container(data, shared_memory=shared_memory)
     server = Server(data)
     former = dict(connection.settings_dict)
     connection.close()

@@ -14,7 +14,7 @@ from django.test import Client
 from tests import factories, processes, sessions
 from tests.faults import harness, invariants, postgres
 from visual_search.indexing import reconciler
-from visual_search.indexing.generations import lifecycle, progress
+from visual_search.indexing.generations import graphs, hnsw, lifecycle, progress
 from visual_search.models import ProductEmbedding, QueuedProduct
 
 SLOW = {"name": "tests.faults.encoders.Slow", "seconds": 0.03}
@@ -132,3 +132,29 @@ def test_f34__restored_from_an_older_dump(folder: Path, server: postgres.Server)
     harness.settle()
     assert ProductEmbedding.objects.get(product=products[2]).error_code == "image_missing"
     assert not progress.outstanding()
+
+
+@pytest.mark.faults
+def test_f37__postgres_in_a_container_with_little_shared_memory(caplog: pytest.LogCaptureFixture) -> None:
+    with postgres.own(shared_memory="8m"):
+        # Helpers are Postgres's choice, by the size of the table.
+        postgres.execute("ALTER SYSTEM SET min_parallel_table_scan_size = 0")
+        postgres.execute("SELECT pg_reload_conf()")
+        connection.close()
+        harness.products(5)
+
+        index = factories.embed()
+
+        assert index is not None
+        assert hnsw.valid(index.pk)
+        assert caplog.text.count("is built by one process") == 1
+        graphs.rebuild(index)
+        assert hnsw.valid(index.pk)
+        assert caplog.text.count("is built by one process") == 2
+        assert _indexes(index.pk) == [hnsw.name(index.pk)], "nothing is left of the builds that failed"
+
+
+def _indexes(index: int) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relname LIKE %s", [f"{hnsw.name(index)}%"])
+        return [name for (name,) in cursor.fetchall()]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests import factories
 from visual_search import catalog, models
-from visual_search.indexing.generations import hnsw, lifecycle
+from visual_search.indexing.generations import graphs, hnsw, lifecycle
 from visual_search.indexing.vectors import rows
 from visual_search.retrieval import answers, nearest
 from visual_search.retrieval import gate as gates
@@ -67,7 +67,7 @@ def numbered() -> dict[int, Any]:
             for place in range(random.choice([1, 2, 9]))
         ]  # fmt: skip
     rows.write(index.pk, list(keys.values()), written)
-    hnsw.build(index)
+    graphs.build(index)
     return keys
 
 

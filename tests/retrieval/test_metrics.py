@@ -19,7 +19,7 @@ from tests import factories
 from tests.retrieval import test_words_encoded
 from visual_search import exceptions, models
 from visual_search.encoders import base, parts, tiny
-from visual_search.indexing.generations import gate, hnsw, lifecycle
+from visual_search.indexing.generations import gate, graphs, hnsw, lifecycle
 from visual_search.indexing.vectors import arrays, rows
 from visual_search.retrieval import answers, canary, nearest, ranking, targets
 from visual_search.retrieval import gate as gates
@@ -67,7 +67,7 @@ def index_of(
             for key, vector, length in zip(keys, vectors, lengths.tolist(), strict=True)
         ],
     )
-    hnsw.build(index)
+    graphs.build(index)
     return index, keys, vectors
 
 

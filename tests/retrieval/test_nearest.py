@@ -12,7 +12,7 @@ from pgvector import HalfVector
 
 from tests import factories
 from visual_search import catalog, models
-from visual_search.indexing.generations import hnsw, lifecycle
+from visual_search.indexing.generations import graphs, hnsw, lifecycle
 from visual_search.indexing.vectors import rows
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval import nearest, statement, targets
@@ -58,7 +58,7 @@ def filled(request: pytest.FixtureRequest) -> Iterator[tuple[models.SearchIndex,
     ]
     with transaction.atomic():
         rows.write(index.pk, keys, found)
-    hnsw.build(index)
+    graphs.build(index)
     gates._estimates.clear()
     yield index, dict(zip(keys, vectors, strict=True))
     gates._estimates.clear()

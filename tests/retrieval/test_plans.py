@@ -13,7 +13,7 @@ from pgvector import HalfVector
 
 from tests import factories
 from visual_search import catalog, models
-from visual_search.indexing.generations import hnsw, lifecycle
+from visual_search.indexing.generations import graphs, hnsw, lifecycle
 from visual_search.indexing.vectors import rows
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval import live, nearest, targets
@@ -54,7 +54,7 @@ def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[mode
         ]
         with transaction.atomic():
             rows.write(index.pk, [], found)
-        hnsw.build(index)
+        graphs.build(index)
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {model._meta.db_table}")
         yield index, keys

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests import factories
 from visual_search import catalog, models
 from visual_search.encoders import parts
-from visual_search.indexing.generations import hnsw, lifecycle
+from visual_search.indexing.generations import graphs, lifecycle
 from visual_search.indexing.vectors import rows
 from visual_search.retrieval import answers, nearest
 from visual_search.retrieval import gate as gates
@@ -56,7 +56,7 @@ def build(
             for position, picture in enumerate(directions)
         ]  # fmt: skip
     rows.write(index.pk, list(shown), written)
-    hnsw.build(index)
+    graphs.build(index)
     return index, shown
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from visual_search import conf
-from visual_search.indexing.generations import builder, calibration, gate, hnsw, lifecycle, progress
+from visual_search.indexing.generations import builder, calibration, gate, graphs, hnsw, lifecycle, progress
 from visual_search.management import filling
 from visual_search.models import SearchIndex
 
@@ -154,7 +154,7 @@ def _resume(command: Any, index: SearchIndex, **options: Any) -> None:
 def _reindex(command: Any, index: SearchIndex, **options: Any) -> None:
     before = hnsw.health(index.pk)
     if before.valid:
-        hnsw.rebuild(index)
+        graphs.rebuild(index)
     elif index.state not in (SearchIndex.State.READY, SearchIndex.State.LIVE, SearchIndex.State.PREVIOUS):
         raise CommandError(f"Index {index} has no valid HNSW index yet: `index build {index.pk}` makes it.")
     elif not builder.build(index, float("inf")):

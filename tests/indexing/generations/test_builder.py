@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from tests import factories, processes, sessions
 from visual_search.exceptions import IndexStateError
 from visual_search.indexing import locks
-from visual_search.indexing.generations import builder, hnsw, lifecycle
+from visual_search.indexing.generations import builder, graphs, hnsw, lifecycle
 from visual_search.models import ProductEmbedding, SearchIndex
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,7 +161,7 @@ def test_build__without_a_deadline_waits_for_who_builds_already(
 def test_build__that_fails_wakes_nobody(
     index: SearchIndex, nudges: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hnsw, "GRAPH", (1, 0))  # Postgres refuses it
+    monkeypatch.setattr(graphs, "GRAPH", (1, 0))  # Postgres refuses it
 
     assert not builder.build(index, float("inf"))
 
@@ -188,17 +188,17 @@ def another(index: SearchIndex) -> Iterator[SearchIndex]:
     copy = SearchIndex.objects.get(pk=index.pk)
     copy.pk, copy.state = None, SearchIndex.State.BUILDING
     copy.save(force_insert=True)
-    hnsw.build(copy)
+    graphs.build(copy)
     yield copy
     hnsw.drop(copy.pk)
 
 
 def build_anew(index: SearchIndex) -> None:
     hnsw.drop(index.pk)
-    hnsw.build(index)
+    graphs.build(index)
 
 
-@pytest.mark.parametrize("change", [build_anew, hnsw.rebuild, lambda index: hnsw.drop(index.pk)])
+@pytest.mark.parametrize("change", [build_anew, graphs.rebuild, lambda index: hnsw.drop(index.pk)])
 def test_build__and_a_change_of_another_are_no_deadlock(
     another: SearchIndex,
     index: SearchIndex,
@@ -257,7 +257,7 @@ def test_retire__destroys_nothing_of_what_was_resumed_while_it_waited(
 
 def test_rebuild__of_an_index_that_is_gone(index: SearchIndex) -> None:
     with pytest.raises(IndexStateError, match="no valid HNSW index"):
-        hnsw.rebuild(index)
+        graphs.rebuild(index)
 
 
 def test_reindex__says_that_it_waits(

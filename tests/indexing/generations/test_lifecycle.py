@@ -7,7 +7,7 @@ from django.db import connection
 
 from tests import factories
 from visual_search import exceptions, models
-from visual_search.indexing.generations import hnsw, lifecycle, progress
+from visual_search.indexing.generations import graphs, hnsw, lifecycle, progress
 
 pytestmark = pytest.mark.django_db
 
@@ -34,9 +34,9 @@ def test_build__of_many_vectors_is_a_denser_graph(monkeypatch: pytest.MonkeyPatc
     factories.product()
     index: Any = factories.embed()
     hnsw.drop(index.pk)
-    monkeypatch.setattr(hnsw, "MANY", 2)
+    monkeypatch.setattr(graphs, "MANY", 2)
 
-    hnsw.build(index)
+    graphs.build(index)
 
     assert "WITH (m='24', ef_construction='128')" in definition(index)
 
@@ -55,7 +55,7 @@ def test_drop__and_build_again() -> None:
     hnsw.drop(index.pk)
     assert not hnsw.valid(index.pk)
 
-    hnsw.build(index)
+    graphs.build(index)
 
     assert hnsw.valid(index.pk)
 

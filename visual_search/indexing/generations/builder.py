@@ -10,7 +10,7 @@ from django.db import Error, connections
 
 from visual_search import conf
 from visual_search.indexing import locks
-from visual_search.indexing.generations import hnsw
+from visual_search.indexing.generations import graphs, hnsw
 from visual_search.indexing.intake import nudge
 from visual_search.models import SearchIndex
 
@@ -35,7 +35,7 @@ def build(index: SearchIndex, deadline: float) -> bool:
     if hnsw.valid(index.pk):
         return True
     if connections[conf.settings.DATABASE].in_atomic_block:
-        hnsw.build(index)
+        graphs.build(index)
         return True
     thread = _threads.get(index.pk)
     if thread is None or not thread.is_alive():
@@ -54,7 +54,7 @@ def _build(index: SearchIndex, patient: bool) -> None:
         with (locks.in_turn if patient else locks.alone)(LOCK, index.pk) as alone:
             if not alone:
                 return
-            hnsw.build(index)
+            graphs.build(index)
         nudge.send()
     except Error:
         # No nudge: what fails at once would fail as fast as it is tried. The next sweep sends one.

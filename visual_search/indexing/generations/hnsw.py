@@ -1,31 +1,19 @@
-"""The HNSW index of each generation: partial, over an expression, built without blocking writes."""
+"""The HNSW index of each generation, partial and over an expression: what searches and watchers need of it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from django.db import DatabaseError, OperationalError, connections
+from django.db import connections
 
 from visual_search import conf
-from visual_search.exceptions import IndexStateError
 from visual_search.indexing import locks
 from visual_search.models import ProductEmbedding, SearchIndex
 
 logger = logging.getLogger("visual_search.indexing")
-
-GRAPH, LARGE_GRAPH = (16, 64), (24, 128)
-"""`m` and `ef_construction` of a graph, and of one with MANY vectors.
-
-With `ef_search` at 100, 16 and 64 found of the ten nearest among 100,000 clustered vectors of 501 dimensions 100 % by
-the index's own shares of the parts, 97 % by others, and 83 % among 1,000,000. With 24 and 128 it is 98 % or more in
-all of these, in a fifth more time and memory; they take 3.6 times as long to build.
-"""
-
-MANY = 50_000
 
 OPERATORS = {
     SearchIndex.Metric.COSINE: ("<=>", "halfvec_cosine_ops"),
@@ -33,12 +21,6 @@ OPERATORS = {
     SearchIndex.Metric.PEARSON: ("<=>", "halfvec_cosine_ops"),  # of vectors less their own mean
 }
 """Distance operator and operator class of each metric."""
-
-LEAST_MEMORY, MOST_MEMORY = 64, 2_048
-"""Bounds in MB of what a build may take: with too little the graph spills, and the build takes 3.6 times as long."""
-
-PATIENCE = 3_000
-"""Milliseconds that changing the graph's shape may make searches wait."""
 
 LOCK = "visual_search.hnsw"
 """Name of the lock of what changes an HNSW index CONCURRENTLY: of two on one table Postgres ends one, as a deadlock.
@@ -121,95 +103,6 @@ def similarity(index: SearchIndex, distance: str) -> str:
     return f"1 / (1 + {distance})" if index.metric == SearchIndex.Metric.EUCLIDEAN else f"1 - {distance}"
 
 
-def build(index: SearchIndex) -> None:
-    """Create the HNSW index unless a valid one is there; an INVALID one, left by a build that died, is dropped first.
-
-    CONCURRENTLY, save inside a transaction (a test's), where Postgres does not allow it. Waits while another HNSW index
-    is built or dropped; a search index that was retired or deleted meanwhile gets none.
-    """
-    table, operators = ProductEmbedding._meta.db_table, OPERATORS[SearchIndex.Metric(index.metric)][1]
-    with in_turn() as concurrently:
-        wanted = SearchIndex.objects.using(conf.settings.DATABASE).filter(pk=index.pk)
-        if valid(index.pk) or not wanted.exclude(state=SearchIndex.State.RETIRED).exists():
-            return
-        drop(index.pk)
-        if not concurrently:
-            # Deferred checks of foreign keys that are still to come would refuse the index.
-            connections[conf.settings.DATABASE].check_constraints()
-        rows = _rows(index)
-        m, ef_construction = _graph(rows)
-        with _memory(index, rows) as cursor:
-            cursor.execute(
-                f"CREATE INDEX {concurrently} {name(index.pk)} ON {table}"
-                f" USING hnsw ((embedding::halfvec({index.dimensions})) {operators})"
-                f" WITH (m = {m}, ef_construction = {ef_construction}) WHERE index_id = {index.pk}"
-            )
-            # Without it the planner knows nothing of what was just loaded.
-            cursor.execute(f"ANALYZE {table}")
-
-
-def rebuild(index: SearchIndex) -> None:
-    """Build the HNSW index anew beside the old one and switch, blocking nobody: after many deletes, before a VACUUM.
-
-    Six times as fast as vacuuming as many dead rows out of the graph. An index that has grown past MANY vectors gets
-    the graph of a large one. Waits while another HNSW index is built or dropped. Not possible inside a transaction.
-    Raises IndexStateError where there is none.
-    """
-    with in_turn():
-        if not valid(index.pk):
-            raise IndexStateError(f"Index {index} has no valid HNSW index that could be built anew.")
-        _rebuild(index, _rows(index))
-
-
-def _rebuild(index: SearchIndex, rows: int) -> None:
-    with _memory(index, rows) as cursor:
-        _reshape(cursor, index, *_graph(rows))
-        cursor.execute(f"REINDEX INDEX CONCURRENTLY {name(index.pk)}")
-
-
-def _reshape(cursor: Any, index: SearchIndex, m: int, ef_construction: int) -> None:
-    """Have the next REINDEX build another graph, where it should: the one that is there knows its own shape."""
-    cursor.execute("SELECT coalesce(reloptions, '{}') FROM pg_class WHERE oid = to_regclass(%s)", [name(index.pk)])
-    (found,) = cursor.fetchone()
-    if {f"m={m}", f"ef_construction={ef_construction}"} <= set(found):
-        return
-    try:
-        # It waits for whoever searches, and who comes later waits for it.
-        cursor.execute(f"SET lock_timeout = '{PATIENCE}ms'")
-        cursor.execute(f"ALTER INDEX {name(index.pk)} SET (m = {m}, ef_construction = {ef_construction})")
-    except OperationalError:
-        logger.warning("Index %s is in use by a long transaction: its graph is built anew in its old shape.", index)
-    finally:
-        with suppress(DatabaseError):
-            cursor.execute("RESET lock_timeout")
-
-
-def _rows(index: SearchIndex) -> int:
-    return ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index, state="ready").count()
-
-
-def _graph(rows: int) -> tuple[int, int]:
-    """Return `m` and `ef_construction` for so many vectors."""
-    return LARGE_GRAPH if rows >= MANY else GRAPH
-
-
-@contextmanager
-def _memory(index: SearchIndex, rows: int) -> Iterator[Any]:
-    """Yield a cursor that may build a graph of `rows` in memory.
-
-    That takes rows x (2 bytes a dimension + 8 + links), and 30 % more (pgvector#745).
-    """
-    needed = rows * (2 * (index.dimensions or 0) + 8 + 16 * _graph(rows)[0]) * 1.3 / 2**20
-    with connections[conf.settings.DATABASE].cursor() as cursor:
-        try:
-            # Not SET LOCAL: CONCURRENTLY has no transaction of ours to be local to.
-            cursor.execute(f"SET maintenance_work_mem = '{int(min(max(needed, LEAST_MEMORY), MOST_MEMORY))}MB'")
-            yield cursor
-        finally:
-            with suppress(DatabaseError):
-                cursor.execute("RESET maintenance_work_mem")
-
-
 def progress(index: int) -> Build | None:
     """Return how far the build for search index `index` is, or None where none is running."""
     with connections[conf.settings.DATABASE].cursor() as cursor:
@@ -250,6 +143,19 @@ def drop(index: int) -> None:
     """Drop the HNSW index of search index `index`, if there is one. Waits while another is built or dropped."""
     with in_turn() as concurrently, connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(f"DROP INDEX {concurrently} IF EXISTS {name(index)}")
+        clear(index)
+
+
+def clear(index: int) -> None:
+    """Drop what builds that failed have left of the HNSW index of search index `index`: writes go on keeping it up."""
+    with in_turn() as concurrently, connections[conf.settings.DATABASE].cursor() as cursor:
+        cursor.execute(
+            "SELECT indexrelid::regclass FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+            " WHERE indrelid = %s::regclass AND NOT indisvalid AND relname ~ %s",
+            [ProductEmbedding._meta.db_table, rf"^{name(index)}(_cc(new|old)\d*)?$"],
+        )
+        for (left,) in cursor.fetchall():
+            cursor.execute(f"DROP INDEX {concurrently} IF EXISTS {left}")
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from tests import factories, processes, sessions
-from visual_search.indexing.generations import hnsw
+from visual_search.indexing.generations import graphs, hnsw
 from visual_search.models import ProductEmbedding, SearchIndex
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,12 +52,12 @@ def test_rebuild__gives_an_index_that_has_grown_the_graph_of_a_large_one(
     before, kept = file(index), (setting("lock_timeout"), setting("maintenance_work_mem"))
     assert shape(index) == SMALL
 
-    hnsw.rebuild(index)
+    graphs.rebuild(index)
     assert (shape(index), file(index) != before, hnsw.valid(index.pk)) == (SMALL, True, True)
 
     before = file(index)
-    monkeypatch.setattr(hnsw, "MANY", 5)
-    hnsw.rebuild(index)
+    monkeypatch.setattr(graphs, "MANY", 5)
+    graphs.rebuild(index)
     assert (shape(index), file(index) != before, hnsw.valid(index.pk)) == (LARGE, True, True)
     assert (setting("lock_timeout"), setting("maintenance_work_mem")) == kept
 
@@ -64,8 +65,8 @@ def test_rebuild__gives_an_index_that_has_grown_the_graph_of_a_large_one(
 def test_rebuild__waits_for_no_long_transaction_to_change_the_graph(
     index: SearchIndex, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hnsw, "MANY", 5)
-    monkeypatch.setattr(hnsw, "PATIENCE", 100)
+    monkeypatch.setattr(graphs, "MANY", 5)
+    monkeypatch.setattr(graphs, "PATIENCE", 100)
     before = file(index)
 
     @contextmanager
@@ -75,7 +76,7 @@ def test_rebuild__waits_for_no_long_transaction_to_change_the_graph(
             yield
 
     def build() -> None:
-        hnsw.rebuild(index)
+        graphs.rebuild(index)
         connection.close()
 
     builder = threading.Thread(target=build)
@@ -86,3 +87,34 @@ def test_rebuild__waits_for_no_long_transaction_to_change_the_graph(
     builder.join(30)
 
     assert (shape(index), file(index) != before, hnsw.valid(index.pk)) == (SMALL, True, True)
+
+
+def test_rebuild__clears_away_what_one_that_failed_has_left(index: SearchIndex) -> None:
+    left = f"{hnsw.name(index.pk)}_ccnew"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE INDEX {left} ON {ProductEmbedding._meta.db_table} (state) WHERE index_id = {index.pk}")
+        cursor.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", [left])
+
+    graphs.rebuild(index)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", [left])
+        assert cursor.fetchone() == (None,)
+    assert hnsw.valid(index.pk)
+
+
+def test_build__takes_as_much_memory_as_the_server_gives_where_that_is_more(
+    index: SearchIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "LEAST_MEMORY", 900)
+    given = {}
+    for most, own in ((200, 100), (200, 300), (1_000, 300)):
+        monkeypatch.setattr(graphs, "MOST_MEMORY", most)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET maintenance_work_mem = '{own}MB'")
+        with CaptureQueriesContext(connection) as queries:
+            graphs.rebuild(index)
+        (made,) = (query["sql"] for query in queries if query["sql"].startswith("SET maintenance_work_mem"))
+        given[most, own] = made.split("'")[1]
+
+    assert given == {(200, 100): "200MB", (200, 300): "300MB", (1_000, 300): "900MB"}

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from django.db import connection
+from django.db.models.functions import Now
 
 from tests import factories
 from visual_search import catalog, conf, exceptions, models
 from visual_search.encoders import registry
 from visual_search.indexing import worker
 from visual_search.indexing.generations import lifecycle
-from visual_search.indexing.intake import changes
+from visual_search.indexing.intake import changes, leases, queue
 
 pytestmark = pytest.mark.django_db
 
@@ -253,3 +255,28 @@ def test_worker__a_stop_in_a_batch_gives_the_lease_back(monkeypatch: pytest.Monk
     assert (left.attempts, left.lease_token) == (0, None)
     factories.embed()
     assert not models.QueuedProduct.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_worker__keeps_the_leases_of_all_while_it_looks_for_the_picture_at_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    products = [factories.product() for _ in range(8)]
+    index = factories.embed()
+    for product in products:
+        factories.add_picture(product, factories.picture("teal"))
+    lost: list[int] = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        time.sleep(0.2)
+        lost.append(models.QueuedProduct.objects.filter(index=index, lease_until__lt=Now()).count())
+        raise ValueError
+
+    monkeypatch.setattr(worker, "embed", fail)
+    monkeypatch.setattr(leases, "RENEWED_EVERY", 0.3)
+    monkeypatch.setattr(queue, "LEASE_SECONDS", 1)
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        worker.step()
+
+    assert lost == [0] * (1 + len(products)), "all together, then one after the other"

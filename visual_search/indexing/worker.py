@@ -62,8 +62,10 @@ def step(deadline: float = float("inf")) -> bool:
         failures.append(error)
     claims = queue.claim(_claimed_at_once)
     started = time.monotonic()
-    finished = _attempt_all(claims, deadline, failures)
+    finished = 0
     if claims:
+        with leases.renewed(claims):
+            finished = _attempt_all(claims, deadline, failures)
         memory.trim()
     if len(claims) == _claimed_at_once:
         _claimed_at_once = _adapted(_claimed_at_once, time.monotonic() - started)
@@ -99,7 +101,7 @@ def _attempt_all(claims: Sequence[queue.Claim], deadline: float, failures: list[
         batch = batches.popleft()
         index = batch[0].index
         try:
-            _attempt(batch, deadline)
+            embed(SearchIndex.objects.using(conf.settings.DATABASE).get(pk=index), batch, deadline=deadline)
         except Exception as error:
             if _ends_the_task(error):
                 _give_back([batch, *_lone(undecided)], seconds=None)
@@ -133,12 +135,6 @@ def _attempt_all(claims: Sequence[queue.Claim], deadline: float, failures: list[
 
 def _lone(undecided: Mapping[int, list[tuple[queue.Claim, Exception]]]) -> list[list[queue.Claim]]:
     return [[claim] for each in undecided.values() for claim, _ in each]
-
-
-def _attempt(claims: list[queue.Claim], deadline: float) -> None:
-    index = SearchIndex.objects.using(conf.settings.DATABASE).get(pk=claims[0].index)
-    with leases.renewed(claims):
-        embed(index, claims, deadline=deadline)
 
 
 def _blame(claim: queue.Claim, error: Exception) -> None:

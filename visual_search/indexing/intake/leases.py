@@ -1,4 +1,4 @@
-"""Keep the leases of a batch that takes long."""
+"""Keep the leases of what takes long."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ RENEWED_EVERY = 20.0
 
 @contextmanager
 def renewed(claims: Sequence[queue.Claim]) -> Iterator[None]:
-    """Renew the lease of `claims` from a thread of its own until the block ends.
+    """Renew the lease of `claims`, taken together, from a thread of its own until the block ends.
 
-    Most batches end sooner than the first renewal, and the thread never opens a connection.
+    Most end sooner than the first renewal, and the thread never opens a connection.
     """
     ended = threading.Event()
     arguments = (claims[0].token, ended)

@@ -5,20 +5,28 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from visual_search.indexing import worker
-from visual_search.indexing.generations import hnsw, progress
+from visual_search.indexing.generations import builder, hnsw, progress
 from visual_search.management import lines
 from visual_search.models import SearchIndex
 
 
 def until_empty(stream: Any, index: SearchIndex) -> progress.Progress:
-    """Embed until nothing is queued or building, in this process or in whoever else's, and show how far `index` is."""
+    """Embed until nothing is queued or building, in this process or in whoever else's, and show how far `index` is.
+
+    What waits for its storage is left to the worker. Raises CommandError where the HNSW index can't be built.
+    """
     line = lines.ProgressLine(stream)
     while True:
         busy = worker.run(seconds=0.5)
         state = progress.of(index)
         building = hnsw.progress(index.pk) if not state.queued else None
         line.show(lines.describe(state, building), share=state.fraction)
+        if (error := builder.failure(index)) is not None:
+            line.close(lines.describe(state))
+            raise CommandError(f"The HNSW index of {index} could not be built: {error}")
         if not busy:
             # What is left is in another worker's hands, or waits to be tried again.
             if not progress.outstanding():

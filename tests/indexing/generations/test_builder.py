@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection, transaction
 
 from tests import factories, processes, sessions
@@ -166,6 +168,29 @@ def test_build__that_fails_wakes_nobody(
     assert not builder.build(index, float("inf"))
 
     assert nudges == [], "it would fail again at once, and so on"
+
+
+def test_build__that_failed_is_not_tried_again_at_once(
+    index: SearchIndex, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(graphs, "GRAPH", (1, 0))
+        for _ in range(3):
+            assert not builder.build(index, time.monotonic() + 5)
+    assert caplog.text.count("Building the HNSW index") == 1
+    assert builder.failure(index) is not None
+
+    monkeypatch.setattr(builder, "AGAIN_AFTER", 0)
+    processes.wait_for(lambda: builder.build(index, time.monotonic() + 5))
+    assert builder.failure(index) is None
+
+
+def test_sync__says_why_the_hnsw_index_cannot_be_built(index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    SearchIndex.objects.filter(pk=index.pk).update(state="building")
+    monkeypatch.setattr(graphs, "GRAPH", (1, 0))
+
+    with pytest.raises(CommandError, match="could not be built: value 1 out of bounds"):
+        call_command("visual_search", "sync", stdout=io.StringIO())
 
 
 def test_build__not_of_what_was_retired_while_it_waited(index: SearchIndex, others_turn: threading.Event) -> None:

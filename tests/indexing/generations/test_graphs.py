@@ -118,3 +118,27 @@ def test_build__takes_as_much_memory_as_the_server_gives_where_that_is_more(
         given[most, own] = made.split("'")[1]
 
     assert given == {(200, 100): "200MB", (200, 300): "300MB", (1_000, 300): "900MB"}
+
+
+def test_rebuild__takes_longer_than_the_shops_queries_may(index: SearchIndex) -> None:
+    @contextmanager
+    def reading() -> Iterator[None]:
+        with transaction.atomic():
+            ProductEmbedding.objects.filter(index=index).first()
+            yield
+
+    database = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {database} SET statement_timeout = '500ms'")
+    connection.close()
+    try:
+        before = file(index)
+        with sessions.within(reading()) as done:
+            # What works CONCURRENTLY waits for it.
+            threading.Timer(1.5, done.set).start()
+            graphs.rebuild(index)
+        assert (file(index) != before, hnsw.valid(index.pk), setting("statement_timeout")) == (True, True, "500ms")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {database} RESET statement_timeout")
+        connection.close()

@@ -126,7 +126,7 @@ def _reshape(cursor: Any, index: SearchIndex, m: int, ef_construction: int) -> N
         logger.warning("Index %s is in use by a long transaction: its graph is built anew in its old shape.", index)
     finally:
         with suppress(DatabaseError):
-            cursor.execute("RESET lock_timeout")
+            cursor.execute("SET lock_timeout = 0")
 
 
 def _rows(index: SearchIndex) -> int:
@@ -140,19 +140,23 @@ def _graph(rows: int) -> tuple[int, int]:
 
 @contextmanager
 def _memory(index: SearchIndex, rows: int) -> Iterator[Any]:
-    """Yield a cursor that may build a graph of `rows` in memory.
+    """Yield a cursor that may build a graph of `rows` in memory, and take its time.
 
-    That takes rows x (2 bytes a dimension + 8 + links), and 30 % more (pgvector#745).
+    It takes rows x (2 bytes a dimension + 8 + links), and 30 % more (pgvector#745).
     """
     needed = rows * (2 * (index.dimensions or 0) + 8 + 16 * _graph(rows)[0]) * 1.3 / 2**20
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute("SELECT setting::bigint / 1024 FROM pg_settings WHERE name = 'maintenance_work_mem'")
         (own,) = cursor.fetchone()
         megabytes = int(min(max(needed, LEAST_MEMORY), max(own, MOST_MEMORY)))
+        # A limit that suits a shop's queries would end each build.
+        made = {"maintenance_work_mem": f"{megabytes}MB", "statement_timeout": "0", "lock_timeout": "0"}
         try:
-            # Not SET LOCAL: CONCURRENTLY has no transaction of ours to be local to.
-            cursor.execute(f"SET maintenance_work_mem = '{megabytes}MB'")
+            for setting, value in made.items():
+                # Not SET LOCAL: CONCURRENTLY has no transaction of ours to be local to.
+                cursor.execute(f"SET {setting} = '{value}'")
             yield cursor
         finally:
             with suppress(DatabaseError):
-                cursor.execute("RESET maintenance_work_mem")
+                for setting in made:
+                    cursor.execute(f"RESET {setting}")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from django.db import connections
+from django.db.models.functions import Now
 
 from visual_search import catalog, conf
 from visual_search.models import FitSample, ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
+
+PUT_OFF = dt.timedelta(minutes=2)
+"""How far ahead something is due that nobody has to wait for: its storage is away."""
 
 RECENT_SECONDS = 30
 """How far back the rate looks."""
@@ -87,11 +92,11 @@ def of(index: SearchIndex) -> Progress:
 
 
 def outstanding() -> bool:
-    """Return whether anything is queued or building, in whoever's hands it is."""
+    """Return whether anything is queued or building, in whoever's hands it is; not what is put off for minutes."""
     database = conf.settings.DATABASE
     kept = SearchIndex.objects.using(database).kept()
     return (
-        QueuedProduct.objects.using(database).filter(index__in=kept).exists()
+        QueuedProduct.objects.using(database).filter(index__in=kept).exclude(not_before__gt=Now() + PUT_OFF).exists()
         or ProductChange.objects.using(database).exists()
         or kept.filter(state=SearchIndex.State.BUILDING).exists()
     )

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
+from PIL import Image
 
 from tests import factories
-from visual_search import models
-from visual_search.encoders import parts
+from visual_search import exceptions, models
+from visual_search.encoders import base, parts, tiny
 from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.vectors import arrays, fit
 
@@ -67,3 +71,53 @@ def test_fit__bad_pictures_are_no_samples() -> None:
     index = factories.embed()
 
     assert index.fitted_on == 1  # type: ignore[union-attr]
+
+
+class Large(tiny.TinyEncoder):
+    """The tiny encoder, its features repeated until pgvector can't index them."""
+
+    name = "large"
+    dimensions = 64 * tiny.TinyEncoder.dimensions
+
+    def encode(self, images: Sequence[Image.Image]) -> base.Features:
+        return np.tile(tiny.TinyEncoder().encode(images), (1, 64))
+
+
+def test_fit__refuses_more_dimensions_than_can_be_indexed() -> None:
+    factories.product()
+    lifecycle.create([f"{__name__}.Large"])
+
+    with pytest.raises(exceptions.EncoderError, match="4,096 numbers a picture") as raised:
+        fit.run(deadline=float("inf"))
+
+    assert raised.value.code == "too_many_dimensions"
+
+
+def test_fit__that_fails_stops_no_other_index() -> None:
+    factories.product()
+    broken, fine = lifecycle.create([f"{__name__}.Large"]), lifecycle.create(["tiny"])
+
+    assert fit.run(deadline=float("inf"))
+
+    fine.refresh_from_db()
+    broken.refresh_from_db()
+    assert (broken.fitted_on, fine.fitted_on) == (None, 1)
+    with pytest.raises(exceptions.EncoderError):
+        fit.run(deadline=float("inf"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit__holds_no_transaction_while_it_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.product()
+    lifecycle.create(["tiny"])
+    inside = []
+
+    def encode(self: Any, images: Sequence[Image.Image]) -> base.Features:
+        inside.append(connection.in_atomic_block)
+        return plain(self, images)
+
+    plain = tiny.TinyEncoder.encode
+    monkeypatch.setattr(tiny.TinyEncoder, "encode", encode)
+    fit.run(deadline=float("inf"))
+
+    assert inside == [False]

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from django.db import connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models import F, Sum
 
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
+from visual_search.exceptions import EncoderError
 from visual_search.indexing import locks, memory
 from visual_search.indexing.intake import queue
 from visual_search.indexing.sources import pictures
@@ -24,6 +25,9 @@ PICTURES = 5_000
 
 SAMPLED_AT_ONCE = 16
 
+MOST_DIMENSIONS = 4_000
+"""Dimensions of a halfvec that pgvector can index."""
+
 LOCK = "visual_search.fit"
 
 
@@ -31,11 +35,24 @@ def run(deadline: float) -> bool:
     """Carry on with the fit of an index that needs one, until `deadline`; return whether there was anything to do.
 
     Samples are rows, so a fit that is stopped goes on where it was. Only one process fits: the others find the lock
-    taken, and have other work or none.
+    taken, and have other work or none. An index whose fit fails stops no other: its error is raised once no other has
+    anything to do.
     """
-    index = _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None).order_by("id").first()
-    if index is None:
-        return False
+    failures: list[Exception] = []
+    for index in _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None).order_by("id"):
+        try:
+            if _run(index, deadline):
+                return True
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return False
+
+
+def _run(index: SearchIndex, deadline: float) -> bool:
     encoder = joined.load(index.encoders, **conf.machine())
     for keys in _candidates(index):
         with locks.alone(LOCK, index.pk) as alone:
@@ -104,7 +121,7 @@ def _sample_counted(index: SearchIndex, encoder: joined.Joined, keys: Sequence[A
 
 
 def _sample_each(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
-    """Sample `keys` one by one, and leave out those that the encoder fails for, unless it fails for every picture."""
+    """Sample `keys` one by one, and leave out those that the encoder fails for, unless it fails for any picture."""
     failure: Exception | None = None
     left_out = []
     for key in keys:
@@ -115,21 +132,20 @@ def _sample_each(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]
                 raise
             failure = error
             left_out.append(_packed(index, key, []))
-    if failure is not None and not _count(index):
+    if failure is not None and not _count(index) and not encoding.works(encoder):
         raise failure
     FitSample.objects.using(conf.settings.DATABASE).bulk_create(left_out, ignore_conflicts=True)
 
 
 def _sample(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
-    with transaction.atomic(conf.settings.DATABASE):
-        listed = [picture for product in pictures.load(keys).values() for picture in pictures.of(product)]
-        taken: list[pictures.Picture] = []
-        outcomes = list(encoding.encode(encoder, _data(listed, taken)))
-        good = [(p, o) for p, o in zip(taken, outcomes, strict=True) if isinstance(o, np.ndarray)]
-        FitSample.objects.using(conf.settings.DATABASE).bulk_create(
-            [_packed(index, key, [pair for pair in good if pair[0].product == key]) for key in keys],
-            ignore_conflicts=True,
-        )
+    listed = [picture for product in pictures.load(keys).values() for picture in pictures.of(product)]
+    taken: list[pictures.Picture] = []
+    outcomes = list(encoding.encode(encoder, _data(listed, taken)))
+    good = [(p, o) for p, o in zip(taken, outcomes, strict=True) if isinstance(o, np.ndarray)]
+    FitSample.objects.using(conf.settings.DATABASE).bulk_create(
+        [_packed(index, key, [pair for pair in good if pair[0].product == key]) for key in keys],
+        ignore_conflicts=True,
+    )
 
 
 def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Iterator[bytes]:
@@ -155,13 +171,20 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
         transforms, measured = projection.fit(
             every, encoder.parts, metric=index.metric, shares=shares, products=products
         )
+        if (dimensions := sum(transform.dimensions for transform in transforms)) > MOST_DIMENSIONS:
+            raise EncoderError(
+                f"The encoders of index {index.pk} give {dimensions:,} numbers a picture; pgvector's HNSW takes"
+                f" {MOST_DIMENSIONS:,} at most. Leave one out; from {parts.LEAST_FOR_PROJECTION:,} pictures on, each is"
+                " projected to fewer.",
+                code="too_many_dimensions",
+            )
         IndexArrays.objects.using(conf.settings.DATABASE).create(index=index, transforms=parts.save(transforms))
         PhotoMean.objects.using(conf.settings.DATABASE).create(index=index, **_photos(index, encoder))
         _indexes().filter(pk=index.pk).update(
             fitted_on=len(every),
             fingerprint=encoder.fingerprint,
             projection=measured,
-            dimensions=sum(transform.dimensions for transform in transforms),
+            dimensions=dimensions,
             parts=[
                 {"name": each.name, "dimensions": transform.dimensions, "share": share, **_knows_words(each)}
                 for each, transform, share in zip(encoder.encoders, transforms, shares, strict=True)

@@ -138,7 +138,6 @@ def test_f15__picture_that_the_encoder_fails_for(kind: str, when: str, place: st
     assert harness.outcomes(index).keys() >= {product.pk for product in good}, "neighbours wait for nothing"
 
     for _ in range(queue.MOST_ATTEMPTS):
-        harness.products(1)
         harness.pass_time()
         factories.embed()
 

@@ -10,10 +10,12 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
 
+from example_shop.catalogue.visual_search import ShopCatalog
 from tests import factories, processes
 from tests.faults import harness, invariants, storages
-from visual_search.indexing.intake import queue
+from visual_search.indexing.intake import changes, queue
 from visual_search.indexing.sources import pictures
+from visual_search.indexing.vectors import embedding
 from visual_search.models import ProductEmbedding, QueuedProduct
 
 BACKEND = "tests.faults.storages.Unreliable"
@@ -71,6 +73,61 @@ def test_f26__storage_is_away_and_comes_back(media: Path, wrong: str) -> None:
     harness.settle()
 
     assert harness.outcomes()[product.pk] == ""
+
+
+@pytest.mark.parametrize("wrong", ["full", "missing"])
+def test_f26__storage_that_is_away_for_long_costs_no_vector(media: Path, wrong: str) -> None:
+    products = harness.products(embedding.MANY_MISSING)
+    index = factories.embed()
+    assert index is not None
+    right = {product.pk: "" for product in products}
+    storages.order(media, **{"*": wrong})
+    changes.queue_all(index, forced=True)
+
+    for _ in range(2 * queue.MOST_ATTEMPTS):
+        harness.pass_time()
+        factories.embed()
+
+    assert harness.outcomes() == right
+    assert harness.ready() == right.keys()
+    storages.order(media)
+    harness.settle()
+    assert harness.outcomes() == right
+
+
+def test_f26__file_that_was_there_is_missing(media: Path) -> None:
+    gone = harness.products(5)[0]
+    index = factories.embed()
+    assert index is not None
+    storages.order(media, **{name(gone): "missing"})
+    changes.queue_all(index)
+
+    for _ in range(queue.MOST_ATTEMPTS):
+        assert harness.outcomes()[gone.pk] == "", "it may be back soon"
+        harness.pass_time()
+        factories.embed()
+
+    harness.settle()
+    assert harness.outcomes()[gone.pk] == "image_missing"
+
+
+def test_f26__catalog_that_fails_costs_no_vector(media: Path, settings: Any) -> None:
+    products = harness.products(3)
+    index = factories.embed()
+    assert index is not None
+    settings.VISUAL_SEARCH = factories.settings_with(CATALOG="tests.faults.test_storage.FailingCatalog")
+    changes.queue_all(index)
+
+    for _ in range(2 * queue.MOST_ATTEMPTS):
+        harness.pass_time()
+        factories.embed()
+
+    assert harness.outcomes() == {product.pk: "" for product in products}
+
+
+class FailingCatalog(ShopCatalog):
+    def images(self, product: Any) -> Any:
+        raise ValueError("of a new release")
 
 
 @pytest.mark.faults

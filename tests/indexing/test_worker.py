@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from tests import factories
 from visual_search import catalog, conf, exceptions, models
+from visual_search.catalog import ProductImage
 from visual_search.encoders import registry
 from visual_search.indexing import worker
 from visual_search.indexing.generations import lifecycle
@@ -276,7 +277,35 @@ def test_worker__keeps_the_leases_of_all_while_it_looks_for_the_picture_at_fault
     monkeypatch.setattr(leases, "RENEWED_EVERY", 0.3)
     monkeypatch.setattr(queue, "LEASE_SECONDS", 1)
 
-    with pytest.raises(ValueError):  # noqa: PT011
-        worker.step()
+    worker.step()
 
     assert lost == [0] * (1 + len(products)), "all together, then one after the other"
+
+
+class Garbled(type(catalog.current())):  # type: ignore[misc]
+    def images(self, product: Any) -> Any:
+        raise ValueError("a\0b \ud800")
+
+
+def test_worker__what_a_catalog_says_of_its_failure_can_be_stored(settings: Any) -> None:
+    factories.product()
+    settings.VISUAL_SEARCH = factories.settings_with(CATALOG=f"{__name__}.Garbled")
+
+    factories.embed()
+
+    assert models.ProductEmbedding.objects.get().error_message == "ValueError: a b ?"
+    assert not models.QueuedProduct.objects.exists()
+
+
+class Unstorable(type(catalog.current())):  # type: ignore[misc]
+    def images(self, product: Any) -> Any:
+        yield ProductImage(key="a\0b", file=ContentFile(b"", name="a"))
+
+
+def test_worker__a_key_that_cannot_be_stored_is_the_catalogs_failure(settings: Any) -> None:
+    factories.product()
+    settings.VISUAL_SEARCH = factories.settings_with(CATALOG=f"{__name__}.Unstorable")
+
+    factories.embed()
+
+    assert rows()[0][1:] == ("failed", "catalog_failed")

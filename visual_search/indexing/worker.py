@@ -24,6 +24,9 @@ logger = logging.getLogger("visual_search.indexing")
 FEWEST_CLAIMED, MOST_CLAIMED = 16, 512
 """Products under one lease: as many as take about a second, so that a save soon overtakes a bulk reindex."""
 
+AWAY_SECONDS = 600.0
+"""Seconds until products are tried again whose vectors are spared, since it is the storage that fails."""
+
 FINISH_PAUSES = (0.0, 0.05, 0.2, 0.5)
 """Seconds to wait before each try to finish products that the shop has locked."""
 
@@ -127,10 +130,18 @@ def _attempt_all(claims: Sequence[queue.Claim], deadline: float, failures: list[
             for claim, reason in undecided.pop(index, ()):
                 _blame(claim, reason)
     _give_back(batches, seconds=0)
-    # It may fail for every picture: none of it is these ones' fault.
+    for index in [index for index in undecided if _works(index)]:
+        for claim, reason in undecided.pop(index):
+            _blame(claim, reason)
+    # It fails for every picture: none of it is these ones' fault.
     _give_back(_lone(undecided), seconds=None)
     failures += [reason for each in undecided.values() for _, reason in each]
     return finished.total()
+
+
+def _works(index: int) -> bool:
+    """Return whether the encoder of `index` manages a picture that nothing is wrong with."""
+    return encoding.works(embedding.encoder_of(SearchIndex.objects.using(conf.settings.DATABASE).get(pk=index)))
 
 
 def _lone(undecided: Mapping[int, list[tuple[queue.Claim, Exception]]]) -> list[list[queue.Claim]]:
@@ -175,9 +186,12 @@ def embed(index: SearchIndex, claims: Sequence[queue.Claim], *, deadline: float 
     keys = [claim.product for claim in claims]
     forced = {claim.product for claim in claims if claim.forced}
     outcome = embedding.run(index, keys, forced=forced, hopeless=hopeless, deadline=deadline)
-    put_off = outcome.put_off - last
+    # What has a vector isn't given up for a storage that fails: it waits until that is back.
+    wait = outcome.spared if outcome.away else outcome.spared & last
+    put_off = outcome.put_off - last - wait
+    queue.release([claim for claim in claims if claim.product in wait], seconds=AWAY_SECONDS, counted=False)
     queue.release([claim for claim in claims if claim.product in put_off])
-    _finish(index, [claim for claim in claims if claim.product not in put_off], outcome)
+    _finish(index, [claim for claim in claims if claim.product not in put_off | wait], outcome)
 
 
 def _finish(index: SearchIndex, claims: list[queue.Claim], outcome: embedding.Outcome) -> None:

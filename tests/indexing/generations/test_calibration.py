@@ -154,11 +154,12 @@ def test_calibrate__of_fewer_photos_where_the_shop_has_no_more() -> None:
     assert calibration.calibrate(index, photos=10)["photo"]["same"] == 10
 
 
-def test_calibrate__an_encoder_that_fails_is_logged(monkeypatch: Any, caplog: Any) -> None:
+@pytest.mark.parametrize("error", [exceptions.EncoderError("gone"), ValueError("of a picture")])
+def test_calibrate__an_encoder_that_fails_is_logged(error: Exception, monkeypatch: Any, caplog: Any) -> None:
     index = shop(20)
 
     def fails(index: Any) -> Any:
-        raise exceptions.EncoderError("gone")
+        raise error
 
     monkeypatch.setattr(embedding, "encoder_of", fails)
     found = calibration.calibrate(index)

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
 from visual_search import catalog, conf
 from visual_search.encoders import colour, parts
-from visual_search.exceptions import VisualSearchError
 from visual_search.indexing.generations import logistic, simulating
 from visual_search.indexing.sources import pictures
 from visual_search.indexing.vectors import arrays, embedding, encoding
@@ -114,7 +113,9 @@ def calibrate(index: SearchIndex, *, photos: int = PHOTOS, seconds: float = floa
             pairs, cut_short = _photos(index, sample, most=photos, seconds=seconds)
             if len(pairs.same):
                 photographed = _curves(pairs, sample.coloured)
-        except VisualSearchError:
+        except DatabaseError:
+            raise
+        except Exception:
             cut_short = True
             logger.warning("Index %s is calibrated without simulated photos.", index, exc_info=True)
     return _store(index, found, photographed, cut_short=cut_short)

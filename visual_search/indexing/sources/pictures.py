@@ -71,7 +71,9 @@ def of(product: Any) -> list[Picture]:
         for position, image in enumerate(catalog.current().images(product)):
             if len(image.key) > LONGEST_KEY:
                 raise CatalogFailed(f"Image key {image.key[:40]!r}... is longer than {LONGEST_KEY} characters.")
-            name = str(getattr(image.file, "name", "") or "")[:LONGEST_NAME].replace("\0", "")
+            if image.key != _storable(image.key):
+                raise CatalogFailed(f"Image key {image.key[:40]!r} has characters that Postgres can't hold.")
+            name = _storable(str(getattr(image.file, "name", "") or "")[:LONGEST_NAME])
             picture = Picture(product=product.pk, key=image.key, position=position, name=name, file=image.file)
             listed.setdefault(image.key, picture)
     except Exception as error:
@@ -104,6 +106,11 @@ def read(pictures: Iterable[Picture], *, ahead: int = AHEAD) -> Iterator[Picture
             picture.data, picture.sha256 = outcome
             picture.size = len(picture.data)
         yield picture
+
+
+def _storable(text: str) -> str:
+    """Return `text` without NUL and halves of characters, which Postgres can't hold."""
+    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 def _read(picture: Picture) -> tuple[bytes, str] | None:

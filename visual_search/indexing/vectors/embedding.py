@@ -11,9 +11,13 @@ from typing import Any
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import BadImage, EncoderError, VisualSearchError
+from visual_search.images import source
 from visual_search.indexing.sources import pictures, texts
 from visual_search.indexing.vectors import arrays, encoding, fit, meanings, rows, scenes
 from visual_search.models import ProductEmbedding, SearchIndex
+
+MANY_MISSING = 8
+"""Pictures of a batch that had vectors and are missing, from which it is the storage that is away: no mount, say."""
 
 
 class WorkerDied(VisualSearchError):
@@ -26,7 +30,8 @@ class WorkerDied(VisualSearchError):
 class Outcome:
     """The rows and texts of some products; those `unfinished` at the deadline, `put_off` by a storage that failed.
 
-    Of `untouched` products the same rows are stored already, and no others.
+    Of `untouched` products the same rows are stored already, and no others. Those `spared` are put off as well, and
+    have vectors that their rows here would end. `away` says that it is the storage which is, for all of them.
     """
 
     rows: list[rows.Row] = field(default_factory=list)
@@ -35,6 +40,8 @@ class Outcome:
     texts: dict[Any, texts.Text] = field(default_factory=dict)
     meanings: meanings.Meanings = field(default_factory=meanings.Meanings)
     put_off: set[Any] = field(default_factory=set)
+    spared: set[Any] = field(default_factory=set)
+    away: bool = False
 
 
 def encoder_of(index: SearchIndex) -> joined.Joined:
@@ -70,6 +77,9 @@ def run(
         stream.encoded(features)
     outcome = stream.outcome
     outcome.untouched = stream.untouched()
+    outcome.away = len(stream.missing) >= MANY_MISSING and len(stream.missing) > stream.read
+    if outcome.away:
+        outcome.spared |= stream.missing
     left = outcome.unfinished | outcome.put_off
     outcome.meanings = meanings.of({key: text for key, text in outcome.texts.items() if key not in left})
     return outcome
@@ -92,7 +102,9 @@ class _Stream:
         self._hopeless, self._deadline, self._finder = hopeless, deadline, finder
         self._products = list(pictures.load(keys).values())
         self.outcome.texts = texts.of(self._products)
-        self._stored = _stored(index, [key for key in keys if key not in forced])
+        self.missing: set[Any] = set()
+        self.read = 0
+        self._stored, self._forced = _stored(index, keys), forced
         self._same: Counter[Any] = Counter()
         self._sampled = fit.sampled(index, keys)
         self._transforms = arrays.transforms(index.pk)
@@ -101,13 +113,11 @@ class _Stream:
     def to_encode(self) -> Iterator[bytes]:
         """Yield the bytes of the pictures that need the encoder; settle the others."""
         for picture in pictures.read(self._listed()):
+            self.read += picture.error is None
+            stored = self._stored[picture.product].get(picture.key, {})
             if picture.error is not None:
-                if isinstance(picture.error, pictures.StorageFailed):
-                    self.outcome.put_off.add(picture.product)
-                self._failed(picture, picture.error)
-            elif (stored := self._stored[picture.product].get(picture.key)) and stored.get((), ("",))[
-                0
-            ] == picture.sha256:
+                self._unread(picture, picture.error)
+            elif picture.product not in self._forced and stored.get((), ("",))[0] == picture.sha256:
                 for region, (_, *others) in stored.items():
                     self.outcome.rows.append(_row(picture, rows.UNCHANGED, region))
                     self._same[picture.product] += others == [picture.position, picture.name, picture.size]
@@ -164,9 +174,25 @@ class _Stream:
         self.outcome.rows.append(row)
         return True
 
+    def _unread(self, picture: pictures.Picture, error: VisualSearchError) -> None:
+        """Fail what couldn't be read; where that may be another's fault, put the product off and spare its vectors."""
+        stored = self._stored[picture.product]
+        if isinstance(error, pictures.CatalogFailed):
+            had = any(ready for regions in stored.values() for ready, *_ in regions.values())
+        else:
+            had = any(ready and name == picture.name for ready, _, name, _ in stored.get(picture.key, {}).values())
+        missing = error.code == source.MISSING and had
+        if missing:
+            self.missing.add(picture.product)
+        elif had and isinstance(error, pictures.StorageFailed | pictures.CatalogFailed):
+            self.outcome.spared.add(picture.product)
+        if missing or isinstance(error, pictures.StorageFailed) or picture.product in self.outcome.spared:
+            self.outcome.put_off.add(picture.product)
+        self._failed(picture, error)
+
     def _failed(self, picture: pictures.Picture, error: VisualSearchError) -> None:
         row = _row(picture, ProductEmbedding.State.FAILED)
-        row.error_code, row.error_message = error.code, str(error)
+        row.error_code, row.error_message = error.code, texts.clean(error)
         self.outcome.rows.append(row)
 
 

@@ -97,7 +97,10 @@ def _copy(connection: Any, index: int, rows: Sequence[Row]) -> None:
     with raw.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {_STAGE} LIMIT 0")
         types = [column.type_code for column in cursor.description]
-        with cursor.copy(f"COPY {_STAGE} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT BINARY)") as copy:
+        with (
+            connection.wrap_database_errors,
+            cursor.copy(f"COPY {_STAGE} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT BINARY)") as copy,
+        ):
             copy.set_types(types)
             for row in rows:
                 copy.write_row(

@@ -29,6 +29,16 @@ print(json.dumps([without, timed({count})]))
 """
 """Save one product again and again: without a nudge (the breaker is open), then with the broker as it is."""
 
+REFUSED = """
+import time
+from visual_search.indexing.intake import nudge
+for _ in range(3):
+    nudge._closed_from, started = 0.0, time.monotonic()
+    assert not nudge.send()
+    print(time.monotonic() - started)
+"""
+"""Print how many seconds each of three nudges took that the broker refused."""
+
 NEW = """
 import uuid
 from tests import factories

@@ -35,6 +35,16 @@ def test_f01__broker_down_at_save(folder: Path, address: str) -> None:
     assert len(harness.ready()) == 20
 
 
+@pytest.mark.parametrize("address", DOWN)
+def test_f01__broker_that_refuses_is_not_asked_twice(address: str) -> None:
+    sender = harness.python(saving.REFUSED, CELERY_BROKER_URL=address)
+
+    refused = harness.finish(sender).split()
+
+    assert len(refused) == 3
+    assert max(map(float, refused)) < 1, "kombu would sleep two seconds and try again"
+
+
 @pytest.mark.parametrize("kind", ["amqp://guest:guest@127.0.0.1:{port}//", "redis://127.0.0.1:{port}/0"])
 def test_f02__broker_accepts_and_never_answers(kind: str) -> None:
     with brokers.proxy() as hole:

@@ -71,8 +71,10 @@ def _connection() -> Connection:
     return current_app.connection_for_write(connect_timeout=SLOW, transport_options=_IMPATIENT.get(kind, {}))
 
 
-_OF_REDIS = {"socket_timeout": SLOW, "socket_connect_timeout": SLOW}
-_OF_AMQP = {"write_timeout": SLOW}
+# Else kombu sleeps for two seconds before it takes the first refusal for one.
+_AT_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+_OF_REDIS = {"socket_timeout": SLOW, "socket_connect_timeout": SLOW, **_AT_ONCE}
+_OF_AMQP = {"write_timeout": SLOW, **_AT_ONCE}
 _IMPATIENT: dict[str, dict[str, float]] = {
     "redis": _OF_REDIS, "rediss": _OF_REDIS, "sentinel": _OF_REDIS,
     "amqp": _OF_AMQP, "amqps": _OF_AMQP, "pyamqp": _OF_AMQP,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,6 +81,25 @@ class TestSeparateImageModel:
         assert list(shop.concerns(product.images.get())) == [product.pk]
         assert list(shop.concerns(variant)) == [product.pk]
         assert list(shop.concerns(product.category)) == []
+
+    def test_concerns__a_path_may_end_at_the_product_itself(self) -> None:
+        class Shop(catalog.Catalog):
+            image_models = {"catalogue.ProductImage": "product"}
+
+        product = factories.product()
+
+        assert list(Shop().concerns(product.images.get())) == [product.pk]
+
+    def test_products__join_what_cards_name_and_nothing_else(self, settings: Any) -> None:
+        assert catalog.Catalog().products().query.select_related == {"category": {}}
+        settings.VISUAL_SEARCH = factories.settings_with(PRODUCT_MODEL="catalogue.ProductImage")
+        assert catalog.Catalog().products().query.select_related is False
+
+    def test_category__of_several(self) -> None:
+        categories = factories.product(category="Hats").category._meta.model.objects
+        factories.product(category="Shoes")
+
+        assert catalog.Catalog().category(SimpleNamespace(category=categories)) == "Hats, Shoes"
 
     def test_serialize__what_the_api_says(self) -> None:
         product = factories.product(name="Lamp", brand="Lumen", price="12.50", category="Lamps")

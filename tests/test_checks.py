@@ -12,9 +12,10 @@ from django.db import connection, connections, models
 from django.test import override_settings
 from django.test.utils import isolate_apps
 
+from example_shop.catalogue.visual_search import ShopCatalog
 from tests.processes import ROOT
 from visual_search import catalog, checks
-from visual_search.checks import database
+from visual_search.checks import catalogs, database
 from visual_search.encoders import sentences
 
 SHOP = {"PRODUCT_MODEL": "catalogue.Product", "CATALOG": "example_shop.catalogue.visual_search.ShopCatalog"}
@@ -45,7 +46,9 @@ def test_checks__pass_for_the_example_shop() -> None:
         checks.check_values,
         checks.check_product_model,
         checks.check_product_key,
-        checks.check_catalog,
+        catalogs.check_catalog,
+        catalogs.check_fields,
+        catalogs.check_filters,
         checks.check_encoders,
         database.check_engine,
     ):
@@ -86,6 +89,9 @@ def test_e001__an_unknown_key() -> None:
         ("RUNTIME", "openvino", "Give one of 'auto', 'torch'."),
         ("ENCODER_CACHE", None, "Give a value of type str."),
         ("RECORD_EVENTS", 1, "Give a value of type bool."),
+        ("PROPOSE_REGIONS", "no", "Give a value of type bool."),
+        ("DEVICE", "gpu", 'Give "auto", "cpu", "mps", "cuda" or "cuda:1".'),
+        ("QUEUE", "", 'Give the name of a queue, as "visual_search".'),
         ("METRIC", "manhattan", "Give one of 'cosine', 'euclidean', 'pearson'."),
         ("METRIC", None, "Give a value of type str."),
     ],
@@ -179,8 +185,8 @@ print(*sorted({{each.id for each in checks.run_checks() if each.id.startswith("v
 
 
 def test_e004__a_catalog_that_is_none() -> None:
-    assert found(checks.check_catalog, CATALOG="nowhere.Catalog")[0][0] == "visual_search.E004"
-    assert found(checks.check_catalog, CATALOG="tests.test_checks.Nothing") == [
+    assert found(catalogs.check_catalog, CATALOG="nowhere.Catalog")[0][0] == "visual_search.E004"
+    assert found(catalogs.check_catalog, CATALOG="tests.test_checks.Nothing") == [
         (
             "visual_search.E004",
             "VISUAL_SEARCH['CATALOG'] is 'tests.test_checks.Nothing', which is no visual_search.Catalog.",
@@ -190,7 +196,7 @@ def test_e004__a_catalog_that_is_none() -> None:
 
 
 def test_e005__image_models_that_are_none() -> None:
-    problems = found(checks.check_catalog, CATALOG="tests.test_checks.WrongImageModel")
+    problems = found(catalogs.check_catalog, CATALOG="tests.test_checks.WrongImageModel")
 
     assert [(problem[0], problem[2]) for problem in problems] == [
         ("visual_search.E005", 'There is no such model: write it as "app_label.Model".'),
@@ -201,8 +207,69 @@ def test_e005__image_models_that_are_none() -> None:
     ]
 
 
+class LostImageModels(WrongImageModel):
+    image_models = {"catalogue.ProductImage": "product__nope", "catalogue.Variant": "sku__product"}
+
+
+def test_e005__path_that_leads_nowhere() -> None:
+    hints = [problem[2] for problem in found(catalogs.check_catalog, CATALOG=f"{__name__}.LostImageModels")]
+
+    assert hints == [
+        "catalogue.Product has no attribute 'nope': name the one that holds the product's key.",
+        "'sku' is no relation: 'sku__product' can't go on from there.",
+    ]
+
+
+class ListedImageModels(WrongImageModel):
+    image_models = ["catalogue.ProductImage"]  # type: ignore[assignment]
+
+
+class Raising(WrongImageModel):
+    def __init__(self) -> None:
+        raise RuntimeError("no shop")
+
+
+def test_checks__of_a_catalog_that_cannot_be_asked_raise_nothing() -> None:
+    assert [problem[0] for problem in found(catalogs.check_catalog, CATALOG=f"{__name__}.ListedImageModels")] == [
+        "visual_search.E005"
+    ]
+    ((code, message, _),) = found(catalogs.check_catalog, CATALOG=f"{__name__}.Raising")
+    assert (code, message) == ("visual_search.E004", f"{__name__}.Raising can't be made: RuntimeError: no shop")
+    for check in (catalogs.check_fields, catalogs.check_filters):
+        assert found(check, CATALOG=f"{__name__}.Raising") == []
+
+
+class Misspelt(ShopCatalog):
+    image_fields = ("imge",)
+    text_fields = "name"  # type: ignore[assignment]
+    filters = {"price_max": "prise__lte", "price": "price__at_most", "stock": "stock", "category": "category__slug__in"}
+
+
+def test_e014__fields_that_are_none() -> None:
+    assert [problem[1:] for problem in found(catalogs.check_fields, CATALOG=f"{__name__}.Misspelt")] == [
+        (
+            "Misspelt.image_fields names 'imge', which catalogue.Product has not.",
+            (
+                "Its fields are brand, category, category_id, colour, created_at, description, id, is_public, name,"
+                " price, slug, stock."
+            ),
+        ),
+        ("Misspelt.text_fields is 'name'.", "Give a list, as ['name']."),
+    ]
+
+
+def test_e015__filters_that_are_no_lookups() -> None:
+    problems = found(catalogs.check_filters, CATALOG=f"{__name__}.Misspelt")
+
+    assert [problem[1].split(",")[0] for problem in problems] == [
+        "Misspelt.filters has 'price_max': 'prise__lte'",
+        "Misspelt.filters has 'price': 'price__at_most'",
+    ]
+    assert "Unsupported lookup 'at_most'" in problems[1][2]
+
+
 def test_e006__no_image_field() -> None:
-    assert [problem[0] for problem in found(checks.check_catalog, CATALOG="visual_search.catalog.Catalog")] == [
+    assert [problem[0] for problem in found(catalogs.check_catalog, CATALOG="visual_search.catalog.Catalog")] == [
         "visual_search.E006"
     ]
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from django.apps import apps
 from django.core.files.base import File
 from django.db import Error, models
+from django.db.models.manager import BaseManager
 from django.utils.module_loading import import_string
 
 from visual_search import conf
@@ -75,7 +76,9 @@ class Catalog:
         model = product_model()
         names = {field.name for field in model._meta.fields if field.is_relation}
         # What a card says of a product may be in another table.
-        return model._default_manager.select_related(*names & {"brand", "category"})
+        joined = names & {"brand", "category"}
+        # Without a name it would join whatever it can.
+        return model._default_manager.select_related(*joined) if joined else model._default_manager.all()
 
     def images(self, product: Any) -> Iterator[ProductImage]:
         """Yield the product's pictures, the best one first. Yield nothing where there are none."""
@@ -92,6 +95,7 @@ class Catalog:
                 key: Any = instance
                 for step in attribute.split("__"):
                     key = getattr(key, step, None)
+                key = key.pk if isinstance(key, models.Model) else key
                 return [] if key is None else [key]
         return []
 
@@ -110,11 +114,11 @@ class Catalog:
 
     def brand(self, product: Any) -> str:
         """Return the brand's name, or ""."""
-        return str(getattr(product, "brand", "") or "")
+        return _name(product, "brand")
 
     def category(self, product: Any) -> str:
-        """Return the category's name, or ""."""
-        return str(getattr(product, "category", "") or "")
+        """Return the category's name, or the names of several, or ""."""
+        return _name(product, "category")
 
     def text(self, product: Any) -> str:
         """Return what a search by words looks at beside the title, which counts more."""
@@ -153,6 +157,13 @@ class Catalog:
             return list(self.image_fields)
         fields = product_model()._meta.get_fields()
         return [field.name for field in fields if isinstance(field, models.ImageField)]
+
+
+def _name(product: Any, attribute: str) -> str:
+    value = getattr(product, attribute, None)
+    if isinstance(value, BaseManager):
+        return ", ".join(str(each) for each in value.all())
+    return str(value or "")
 
 
 def said(ask: Callable[[Any], Said], product: Any, *, otherwise: Said) -> Said:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.core import checks
-from django.core.exceptions import FieldDoesNotExist
-from django.db import models
 
 from visual_search import catalog, conf
 from visual_search.asking import throttles
-from visual_search.checks import database
+from visual_search.checks import catalogs, database
 from visual_search.checks.messages import error
 from visual_search.encoders import registry, sentences
 from visual_search.exceptions import ConfigurationError, VisualSearchError
@@ -35,6 +34,7 @@ _TYPES: dict[str, Any] = {
     "ENCODER_CACHE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
+    "PROPOSE_REGIONS": bool,
     "TEXT_CONFIG": str,
     "TEXT_ENCODER": str,
     "DATABASE": str,
@@ -60,6 +60,11 @@ _LEAST = {"REGIONS": 0}
 
 _CHOICES = {"METRIC": SearchIndex.Metric.values, "RUNTIME": registry.RUNTIMES}
 
+_PATTERNS = {
+    "DEVICE": (re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?"), 'Give "auto", "cpu", "mps", "cuda" or "cuda:1".'),
+    "QUEUE": (re.compile(r".+"), 'Give the name of a queue, as "visual_search".'),
+}
+
 
 def register() -> None:
     """Register every check with Django."""
@@ -68,7 +73,9 @@ def register() -> None:
         check_values,
         check_product_model,
         check_product_key,
-        check_catalog,
+        catalogs.check_catalog,
+        catalogs.check_fields,
+        catalogs.check_filters,
         check_encoders,
         check_text_encoder,
     ):
@@ -116,6 +123,8 @@ def _hint(key: str, value: Any) -> str:
         return f"Give a value of type {kind.__name__}."
     if key in _CHOICES and value not in _CHOICES[key]:
         return f"Give one of {', '.join(map(repr, _CHOICES[key]))}."
+    if key in _PATTERNS and not _PATTERNS[key][0].fullmatch(value):
+        return _PATTERNS[key][1]
     least = _LEAST.get(key, 1)
     if kind is int and value < least:
         return f"Give {least} or more."
@@ -166,42 +175,6 @@ def check_product_key(**kwargs: Any) -> list[checks.CheckMessage]:
         "UUIDField, CharField) as the key, and what customers see, as a hashed id, in another field or a property."
     )
     return [error(message, hint, "E009")]
-
-
-def check_catalog(**kwargs: Any) -> list[checks.CheckMessage]:
-    """E004-E006: the catalog can't be imported, names unknown models, or finds no image field."""
-    try:
-        shop = catalog.current()
-    except ConfigurationError as found:
-        return [error(str(found), "Give the dotted path of a subclass of visual_search.Catalog.", "E004")]
-    problems = []
-    for label, attribute in shop.image_models.items():
-        if hint := _image_model_hint(label, attribute):
-            message = f"{type(shop).__name__}.image_models names {label!r}: {attribute!r}."
-            problems.append(error(message, hint, "E005"))
-    try:
-        product = catalog.product_model()
-    except ConfigurationError:
-        return problems  # E003 says so
-    if type(shop).images is catalog.Catalog.images and not shop.image_field_names():
-        message = f"{product._meta.label} has no ImageField, and {conf.settings.CATALOG} does not say where images are."
-        hint = "Write a visual_search.Catalog with image_models and images(), and name it in CATALOG."
-        problems.append(error(message, hint, "E006"))
-    return problems
-
-
-def _image_model_hint(label: str, attribute: str) -> str:
-    try:
-        model = apps.get_model(label)
-    except (LookupError, ValueError):
-        return 'There is no such model: write it as "app_label.Model".'
-    first = attribute.split("__")[0]
-    try:
-        model._meta.get_field(first)
-    except FieldDoesNotExist:
-        if not any(isinstance(field, models.ForeignKey) and field.attname == first for field in model._meta.fields):
-            return f"{label} has no attribute {first!r}: name the one that holds the product's key."
-    return ""
 
 
 def check_encoders(**kwargs: Any) -> list[checks.CheckMessage]:

@@ -10,8 +10,6 @@ from typing import Any
 from visual_search import exceptions
 from visual_search.images import limits as bounds
 
-MISSING = "image_missing"
-
 _CHUNK = 2**18
 """Bytes asked for at once: a file object reserves as many, and 64 MB of them cost as much as the SHA-256."""
 
@@ -27,7 +25,7 @@ def read(file: Any, *, limits: bounds.Limits = bounds.UPLOAD) -> bytes:
     if isinstance(file, (bytes, bytearray, memoryview)):
         data = bytes(file)
     elif file is None or (hasattr(file, "storage") and not file):
-        raise exceptions.BadImage("There is no picture. Add one and try again.", code=MISSING)
+        raise exceptions.BadImage("There is no picture. Add one and try again.", code="image_missing")
     else:
         data = _read(file, limits.max_bytes + 1)
     check_length(len(data), limits=limits)
@@ -60,7 +58,7 @@ def _read(file: Any, size: int) -> bytes:
             return _fill(opened, size)
     except FileNotFoundError:
         raise exceptions.BadImage(
-            "The picture's file is missing from the storage. Upload it again.", code=MISSING
+            "The picture's file is missing from the storage. Upload it again.", code="image_missing"
         ) from None
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import BadImage, EncoderError, VisualSearchError
-from visual_search.images import source
 from visual_search.indexing.sources import pictures, texts
 from visual_search.indexing.vectors import arrays, encoding, fit, meanings, rows, scenes
 from visual_search.models import ProductEmbedding, SearchIndex
@@ -181,7 +180,7 @@ class _Stream:
             had = any(ready for regions in stored.values() for ready, *_ in regions.values())
         else:
             had = any(ready and name == picture.name for ready, _, name, _ in stored.get(picture.key, {}).values())
-        missing = error.code == source.MISSING and had
+        missing = error.code == "image_missing" and had
         if missing:
             self.missing.add(picture.product)
         elif had and isinstance(error, pictures.StorageFailed | pictures.CatalogFailed):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from tests import factories
-from visual_search import exceptions, models
+from tests import factories, processes
+from visual_search import catalog, exceptions, models
 from visual_search.indexing.generations import graphs, hnsw, lifecycle, progress
 
 pytestmark = pytest.mark.django_db
@@ -303,6 +304,35 @@ def test_retire__drops_the_hnsw_index_and_deletes_the_rows() -> None:
     lifecycle.retire(index)
     with pytest.raises(exceptions.IndexStateError, match="is retired"):
         lifecycle.fill(index)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", [lifecycle.cancel, lifecycle.retire])
+def test_step__keeps_out_of_the_way_of_a_shop_that_deletes_products(step: Any) -> None:
+    index = filled()
+    lifecycle.fill(index)
+    hnsw.drop(index.pk)
+    models.SearchIndex.objects.filter(pk=index.pk).update(state="building")
+    kept = step == lifecycle.cancel
+    first, second, _ = catalog.product_model()._default_manager.order_by("pk")
+
+    def run() -> None:
+        try:
+            step(index)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        second.delete()
+        thread.start()
+        # Whoever waited for the rows of the second would hold those of the first, which the shop wants next.
+        processes.wait_for(lambda: states() == ["live", "retired"] and index.embeddings.exists() == kept, seconds=5)
+        first.delete()
+    thread.join(20)
+
+    assert (index.state, queued(index)) == ("retired", 0)
+    assert index.embeddings.count() == int(kept)
 
 
 def test_retired__can_be_built_again() -> None:

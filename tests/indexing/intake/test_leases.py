@@ -4,11 +4,12 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from tests import factories, processes
+from visual_search import catalog
 from visual_search.indexing.intake import changes, leases, queue
 from visual_search.models import QueuedProduct
 
@@ -62,3 +63,22 @@ def test_renewed__survives_a_connection_that_is_cut(claims: list[queue.Claim]) -
         )
         QueuedProduct.objects.update(lease_until=Now())
         processes.wait_for(lambda: left() > queue.LEASE_SECONDS - 5)
+
+
+def test_renewed__keeps_out_of_the_way_of_a_shop_that_deletes_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEWED_EVERY", 0.1)
+    products = [factories.product() for _ in range(3)]
+    index: Any = factories.embed()
+    changes.queue_all(index)
+    taken = queue.claim(10)
+    QueuedProduct.objects.update(lease_until=Now())
+
+    with transaction.atomic():
+        products[2].delete()
+        with leases.renewed(taken):
+            # Whoever waited for the row of the third would hold those of the others, which the shop wants next.
+            processes.wait_for(lambda: QueuedProduct.objects.filter(lease_until__gt=Now()).count() == 2, seconds=5)
+            products[0].delete()
+
+    assert list(QueuedProduct.objects.values_list("product_id", flat=True)) == [products[1].pk]
+    assert catalog.product_model()._default_manager.count() == 1

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from tests import factories
-from visual_search import models
+from tests import factories, sessions
+from visual_search import catalog, models
 from visual_search.indexing import worker
 from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.intake import changes, queue
@@ -82,6 +85,52 @@ def test_release__through_no_fault_of_the_product() -> None:
 
     assert models.QueuedProduct.objects.get().attempts == 0
     assert len(queue.claim(1)) == 1
+
+
+@contextmanager
+def shop_deletes(key: Any) -> Iterator[None]:
+    """Hold the locks of a delete that the shop has not committed yet."""
+    with transaction.atomic():
+        catalog.product_model()._default_manager.get(pk=key).delete()
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("index")
+def test_release__waits_for_no_product_that_the_shop_deletes() -> None:
+    keys = queued(3)
+    claims = queue.claim(10)
+
+    with sessions.within(shop_deletes(keys[1])), connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '2s'")
+        queue.release(claims, seconds=0, counted=False)
+        cursor.execute("RESET lock_timeout")
+
+    left = models.QueuedProduct.objects.order_by("product_id").values_list("product_id", "attempts")
+    assert list(left) == [(keys[0], 0), (keys[1], 1), (keys[2], 0)]
+    assert models.QueuedProduct.objects.get(product=keys[1]).lease_token == claims[0].token, "its lease runs out"
+
+
+@contextmanager
+def renews(claims: Any) -> Iterator[None]:
+    """Hold the rows of `claims` as the heartbeat does for the time of its statement."""
+    with transaction.atomic():
+        list(models.QueuedProduct.objects.select_for_update().filter(lease_token=claims[0].token))
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("index")
+def test_release__of_what_is_being_renewed_comes_a_moment_later() -> None:
+    queued(2)
+    claims = queue.claim(10)
+
+    with sessions.within(renews(claims)) as done:
+        threading.Timer(0.1, done.set).start()
+        queue.release(claims, seconds=0, counted=False)
+
+    assert list(models.QueuedProduct.objects.values_list("attempts", "lease_token")) == [(0, None)] * 2
 
 
 def test_worker__gives_a_product_up_that_keeps_killing_it() -> None:

@@ -137,7 +137,7 @@ def cancel(index: SearchIndex) -> None:
         index.refresh_from_db(using=conf.settings.DATABASE)
         _expect(index, State.BUILDING)
         _indexes().filter(pk=index.pk).update(state=State.RETIRED)
-        _queue(index).delete()
+        _unqueue(index)
     index.refresh_from_db(using=conf.settings.DATABASE)
 
 
@@ -164,7 +164,7 @@ def retire(index: SearchIndex) -> None:
         index.refresh_from_db(using=conf.settings.DATABASE)
         _expect(index, State.BUILDING, State.READY, State.PREVIOUS, State.RETIRED)
         _indexes().filter(pk=index.pk).update(state=State.RETIRED)
-        _queue(index).delete()
+        _unqueue(index)
     with hnsw.in_turn():
         index.refresh_from_db(using=conf.settings.DATABASE)
         _expect(index, State.RETIRED)
@@ -172,6 +172,7 @@ def retire(index: SearchIndex) -> None:
     fit.forget(index)
     while _delete_some(index):
         pass
+    _unqueue(index)
     index.refresh_from_db(using=conf.settings.DATABASE)
 
 
@@ -183,7 +184,9 @@ def _delete_some(index: SearchIndex) -> bool:
         _lock()
         index.refresh_from_db(using=conf.settings.DATABASE)
         _expect(index, State.RETIRED)
-        return bool(rows.filter(pk__in=rows.order_by("pk").values("pk")[:DELETED_AT_ONCE]).delete()[0])
+        # What the shop has locked it deletes itself: waiting for it here would deadlock with its next delete.
+        free = rows.select_for_update(skip_locked=True).order_by("pk").values("pk")[:DELETED_AT_ONCE]
+        return bool(rows.filter(pk__in=free).delete()[0])
 
 
 def _complete(index: SearchIndex) -> None:
@@ -210,6 +213,12 @@ def _expect(index: SearchIndex, *states: SearchIndex.State) -> None:
 
 def _queue(index: SearchIndex) -> Any:
     return QueuedProduct.objects.using(conf.settings.DATABASE).filter(index=index)
+
+
+def _unqueue(index: SearchIndex) -> None:
+    """Delete what is queued for a retired `index`; what somebody has locked just now is left, and claimed by nobody."""
+    with transaction.atomic(conf.settings.DATABASE):
+        _queue(index).filter(pk__in=_queue(index).select_for_update(skip_locked=True).values("pk")).delete()
 
 
 def _lock() -> None:

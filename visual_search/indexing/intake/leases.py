@@ -36,13 +36,15 @@ def renewed(claims: Sequence[queue.Claim]) -> Iterator[None]:
 
 
 def _renew(token: uuid.UUID, ended: threading.Event) -> None:
+    table = QueuedProduct._meta.db_table
     while not ended.wait(RENEWED_EVERY):
         connection = connections[conf.settings.DATABASE]
         try:
             with connection.cursor() as cursor:
+                # What the shop is deleting needs no lease; waiting for it here would deadlock with its next delete.
                 cursor.execute(
-                    f"UPDATE {QueuedProduct._meta.db_table} SET lease_until = now() + make_interval(secs => %s)"
-                    " WHERE lease_token = %s",
+                    f"UPDATE {table} SET lease_until = now() + make_interval(secs => %s)"
+                    f" WHERE id IN (SELECT id FROM {table} WHERE lease_token = %s FOR UPDATE SKIP LOCKED)",
                     [queue.LEASE_SECONDS, token],
                 )
         except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from visual_search.models import QueuedProduct, SearchIndex
 LEASE_SECONDS = 60
 MOST_ATTEMPTS = 3
 BACKOFF_SECONDS = 30
+
+RELEASE_PAUSES = (0.0, 0.05, 0.2)
+"""Seconds to wait before each try to give back what somebody else has locked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +108,31 @@ def release(claims: Sequence[Claim], *, seconds: float | None = None, counted: b
     if not claims:
         return
     attempts = max(claim.attempts for claim in claims)
-    pause = BACKOFF_SECONDS * 2 ** (attempts - 1) if seconds is None else seconds
+    later = BACKOFF_SECONDS * 2 ** (attempts - 1) if seconds is None else seconds
+    left = len(claims)
+    for pause in RELEASE_PAUSES:
+        time.sleep(pause)
+        left -= _release(claims, seconds=later, counted=counted)
+        if not left or not _rows(claims).exists():
+            return
+
+
+def _release(claims: Sequence[Claim], *, seconds: float, counted: bool) -> int:
+    table = QueuedProduct._meta.db_table
     with connections[conf.settings.DATABASE].cursor() as cursor:
+        # Our own heartbeat holds a row for a moment; of what the shop still holds after the last pause, since it
+        # deletes it, the lease runs out: waiting for several of its rows could deadlock with it.
         cursor.execute(
             f"""
-            UPDATE {QueuedProduct._meta.db_table} SET lease_token = NULL, lease_until = NULL,
+            UPDATE {table} SET lease_token = NULL, lease_until = NULL,
                 not_before = now() + make_interval(secs => %s), attempts = attempts - %s
-            WHERE index_id = %s AND lease_token = %s AND product_id = ANY(%s)
+            WHERE id IN (
+                SELECT id FROM {table} WHERE index_id = %s AND lease_token = %s AND product_id = ANY(%s)
+                FOR UPDATE SKIP LOCKED)
             """,
-            [pause, int(not counted), claims[0].index, claims[0].token, [claim.product for claim in claims]],
+            [seconds, int(not counted), claims[0].index, claims[0].token, [claim.product for claim in claims]],
         )
+        return cursor.rowcount
 
 
 def _rows(claims: Sequence[Claim]) -> Any:

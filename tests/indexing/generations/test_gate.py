@@ -64,6 +64,27 @@ def test_evaluate__of_what_still_waits() -> None:
     assert found.reasons == ("0.00% of the listed products have an outcome; 99.9% are needed.",)
 
 
+def test_evaluate__of_a_product_that_nobody_queued() -> None:
+    products(9)
+    factories.product(pictures=[])
+    index: Any = factories.embed()
+    assert gate.evaluate(index).coverage == 1.0, "a product without a picture waits for nothing"
+    index.embeddings.first().delete()
+
+    found = gate.evaluate(index)
+
+    assert (found.coverage, found.passed) == (0.9, False)
+
+
+def test_missing__of_many_is_estimated_from_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "LOOKED_AT", 5)
+    products(10)
+    index: Any = factories.embed()
+    index.embeddings.all().delete()
+
+    assert gate.missing(index) == 10
+
+
 def test_evaluate__counts_failures_against_the_live_index() -> None:
     products(3)
     factories.embed()

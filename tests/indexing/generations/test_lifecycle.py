@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from tests import factories, processes
+from tests import factories, processes, sessions
 from visual_search import catalog, exceptions, models
 from visual_search.indexing.generations import graphs, hnsw, lifecycle, progress
+from visual_search.indexing.intake import changes
 
 pytestmark = pytest.mark.django_db
 
@@ -333,6 +336,82 @@ def test_step__keeps_out_of_the_way_of_a_shop_that_deletes_products(step: Any) -
 
     assert (index.state, queued(index)) == ("retired", 0)
     assert index.embeddings.count() == int(kept)
+
+
+@contextmanager
+def creating() -> Iterator[None]:
+    with transaction.atomic():
+        lifecycle.create(["tiny"])
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+def test_create__misses_no_product_that_is_saved_meanwhile() -> None:
+    factories.product()
+    factories.embed()
+
+    with sessions.within(creating()):
+        late = factories.product()
+        assert changes.fold() > 0, "for the indexes that can be seen by now"
+    factories.embed()
+
+    assert states() == ["live", "ready"]
+    assert models.ProductEmbedding.objects.filter(product=late).count() == 2
+
+
+@contextmanager
+def lifecycle_locked() -> Iterator[None]:
+    with transaction.atomic():
+        lifecycle._lock()
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+def test_resume__misses_no_product_that_is_saved_meanwhile() -> None:
+    index = filled()
+    lifecycle.fill(index)
+    models.SearchIndex.objects.filter(pk=index.pk).update(state="retired")
+    models.QueuedProduct.objects.all().delete()
+
+    def run() -> None:
+        try:
+            lifecycle.resume(index)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    with sessions.within(lifecycle_locked()):
+        thread.start()
+        processes.wait_for(lambda: queued(index) == 3, seconds=5)
+        late = factories.product()
+        changes.fold()
+    thread.join(20)
+
+    assert models.QueuedProduct.objects.filter(index=index, product=late).exists()
+
+
+def test_advance__queues_what_whoever_created_the_index_did_not_come_to() -> None:
+    products = [factories.product() for _ in range(4)]
+    factories.product(pictures=[])
+    index = lifecycle.create()
+    # The process dies, and the changes had been folded before.
+    models.QueuedProduct.objects.filter(product__in=products[2:]).delete()
+    models.ProductChange.objects.all().delete()
+
+    factories.embed()
+
+    index.refresh_from_db()
+    assert (index.state, index.embeddings.count(), queued(index)) == ("live", 4, 0)
+
+
+def test_build__of_an_index_that_was_not_queued_to_the_end() -> None:
+    index = filled()
+    models.SearchIndex.objects.filter(pk=index.pk).update(state="building")
+    index.embeddings.first().delete()
+    index.refresh_from_db()
+
+    with pytest.raises(exceptions.IndexStateError, match="is not filled yet: 1 products are queued"):
+        lifecycle.build(index)
 
 
 def test_retired__can_be_built_again() -> None:

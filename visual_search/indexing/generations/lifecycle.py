@@ -39,11 +39,8 @@ def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric:
         known = ", ".join(map(repr, SearchIndex.Metric.values))
         raise ConfigurationError(f"The metric is {metric!r}. Give one of {known}.")
     with transaction.atomic(conf.settings.DATABASE):
-        index = _indexes().create(
-            encoders=list(encoders or conf.settings.ENCODERS), metric=metric, regions=conf.settings.REGIONS
-        )
-        queued = changes.queue_all(index)
-    logger.info("Index %s is building: %s products queued.", index, queued)
+        index = _begin(encoders or conf.settings.ENCODERS, metric)
+    _queue_all(index)
     return index
 
 
@@ -51,11 +48,27 @@ def ensure_first() -> bool:
     """Create the first index if there never was one; return whether any index wants products."""
     if _indexes().kept().exists():
         return True
+    first = None
     with transaction.atomic(conf.settings.DATABASE):
         _lock()
         if not _indexes().exists():
-            create()
+            first = _begin(conf.settings.ENCODERS, conf.settings.METRIC)
+    if first is not None:
+        _queue_all(first)
     return _indexes().kept().exists()
+
+
+def _begin(encoders: Sequence[str | Mapping[str, Any]], metric: str) -> SearchIndex:
+    index = _indexes().create(encoders=list(encoders), metric=metric, regions=conf.settings.REGIONS)
+    # Nobody sees the index without these: a fit that found fewer would be frozen on them.
+    changes.queue_sample(index, fit.PICTURES)
+    return index
+
+
+def _queue_all(index: SearchIndex) -> None:
+    # Once the index is committed: a product that is saved from then on is folded for it, and those before are seen.
+    changes.queue_all(index)
+    logger.info("Index %s is building: %s products queued.", index, _queue(index).count())
 
 
 def fill(index: SearchIndex) -> int:
@@ -70,6 +83,7 @@ def fill(index: SearchIndex) -> int:
 def build(index: SearchIndex) -> None:
     """Build the HNSW index of a filled index and make it ready; waits for it. Raises IndexStateError."""
     _expect(index, State.BUILDING)
+    _catch_up(index)
     if index.fitted_on is None or _queue(index).exists():
         raise IndexStateError(
             f"Index {index} is not filled yet: {_queue(index).count()} products are queued for it. A worker or "
@@ -88,6 +102,9 @@ def advance(deadline: float = float("inf")) -> bool:
     for index in _indexes().filter(state=State.BUILDING, fitted_on__isnull=False).order_by("id"):
         if _queue(index).exists():
             continue
+        # While Postgres builds, saves are folded for this index: one look before and one after are enough.
+        if not hnsw.is_busy() and _catch_up(index):
+            return True
         if builder.build(index, deadline):
             _complete(index)
             return True
@@ -142,15 +159,22 @@ def cancel(index: SearchIndex) -> None:
 
 
 def resume(index: SearchIndex) -> int:
-    """Go on building a cancelled or retired index; return how many products are queued. Raises IndexStateError."""
+    """Go on building a cancelled or retired index; return how many products are queued. Raises IndexStateError.
+
+    All are queued before it is building: a process that dies on the way leaves an index that is retired still.
+    """
+    index.refresh_from_db(using=conf.settings.DATABASE)
+    _expect(index, State.RETIRED)
+    changes.queue_all(index)
     with transaction.atomic(conf.settings.DATABASE):
         _lock()
         index.refresh_from_db(using=conf.settings.DATABASE)
         _expect(index, State.RETIRED)
         _indexes().filter(pk=index.pk).update(state=State.BUILDING)
-        queued = changes.queue_all(index)
+    # Those that were saved since, and folded for the indexes that were kept by then.
+    changes.queue_missing(index)
     index.refresh_from_db(using=conf.settings.DATABASE)
-    return queued
+    return int(_queue(index).count())
 
 
 def retire(index: SearchIndex) -> None:
@@ -187,6 +211,14 @@ def _delete_some(index: SearchIndex) -> bool:
         # What the shop has locked it deletes itself: waiting for it here would deadlock with its next delete.
         free = rows.select_for_update(skip_locked=True).order_by("pk").values("pk")[:DELETED_AT_ONCE]
         return bool(rows.filter(pk__in=free).delete()[0])
+
+
+def _catch_up(index: SearchIndex) -> bool:
+    """Queue what whoever created or resumed `index` did not come to; return whether there was anything."""
+    if not gate.missing(index):
+        return False
+    logger.info("Index %s misses products that were never queued for it: %s are.", index, changes.queue_missing(index))
+    return True
 
 
 def _complete(index: SearchIndex) -> None:

@@ -90,49 +90,106 @@ def queue_all(index: SearchIndex, *, forced: bool = False) -> int:
     So are products that are embedded in some index and hidden just now: they may be shown again without a save.
     `forced` has unchanged pictures encoded again too.
     """
-    listed = catalog.current().products().using(conf.settings.DATABASE).order_by().values("pk").query
-    sql, parameters = listed.get_compiler(conf.settings.DATABASE).as_sql()
-    sql = f"SELECT listed.key FROM ({sql}) listed(key) UNION SELECT product_id FROM {_table(ProductEmbedding)}"
-    return _queue([index], sql, parameters, priority=QueuedProduct.Priority.BULK, forced=forced)
+    sql, parameters = _wanted()
+    with transaction.atomic(conf.settings.DATABASE):
+        return _queue([index], _keys(sql, parameters), priority=QueuedProduct.Priority.BULK, forced=forced)
+
+
+def queue_sample(index: SearchIndex, count: int) -> int:
+    """Queue `count` of the products that `queue_all` queues: those that the fit takes first of all."""
+    sql, parameters = _wanted()
+    sql = f"SELECT wanted.key FROM ({sql}) wanted(key) ORDER BY md5(wanted.key::text) LIMIT %s"
+    return _queue([index], _keys(sql, [*parameters, count]), priority=QueuedProduct.Priority.BULK)
+
+
+def queue_missing(index: SearchIndex) -> int:
+    """Queue listed products that have neither a row in `index` nor a place in its queue; return how many."""
+    sql, parameters = _missing(index)
+    with transaction.atomic(conf.settings.DATABASE):
+        return _queue([index], _keys(sql, parameters), priority=QueuedProduct.Priority.BULK)
+
+
+def missing(index: SearchIndex, *, sample: int) -> tuple[int, list[Any]]:
+    """Return how many products `queue_missing` would queue, those without pictures among them, and keys of some."""
+    sql, parameters = _missing(index)
+    with _cursor() as cursor:
+        cursor.execute(
+            f"SELECT missing.key, count(*) OVER () FROM ({sql}) missing(key) ORDER BY md5(missing.key::text) LIMIT %s",
+            [*parameters, sample],
+        )
+        rows = cursor.fetchall()
+    return (rows[0][1] if rows else 0), [row[0] for row in rows]
 
 
 def force(products: Sequence[Any]) -> int:
     """Queue `products` (keys) for every index that is kept, to be encoded again though unchanged; return the rows."""
-    database = conf.settings.DATABASE
-    chosen = catalog.product_model()._base_manager.using(database).filter(pk__in=products).order_by().values("pk").query
-    sql, parameters = chosen.get_compiler(database).as_sql()
-    kept = list(SearchIndex.objects.using(database).kept())
-    return _queue(kept, sql, parameters, priority=QueuedProduct.Priority.SAVED, forced=True)
+    kept = list(SearchIndex.objects.using(conf.settings.DATABASE).kept())
+    with transaction.atomic(conf.settings.DATABASE):
+        return _queue(kept, products, priority=QueuedProduct.Priority.SAVED, forced=True)
 
 
-def _queue(indexes: Sequence[SearchIndex], sql: str, parameters: Sequence[Any], *, priority: int, forced: bool) -> int:
+def _wanted() -> tuple[str, Sequence[Any]]:
+    """Return SQL for the keys of the products that every index has to hold."""
+    sql, parameters = _listed()
+    return (
+        f"SELECT listed.key FROM ({sql}) listed(key) UNION SELECT product_id FROM {_table(ProductEmbedding)}",
+        parameters,
+    )
+
+
+def _missing(index: SearchIndex) -> tuple[str, Sequence[Any]]:
+    sql, parameters = _listed()
+    return (
+        f"""
+        SELECT listed.key FROM ({sql}) listed(key)
+        WHERE NOT EXISTS (SELECT 1 FROM {_table(ProductEmbedding)} WHERE index_id = %s AND product_id = listed.key)
+        AND NOT EXISTS (SELECT 1 FROM {_table(QueuedProduct)} WHERE index_id = %s AND product_id = listed.key)
+        AND NOT EXISTS (SELECT 1 FROM {_table(ProductChange)} WHERE product_id = listed.key)
+        """,
+        [*parameters, index.pk, index.pk],
+    )
+
+
+def _listed() -> tuple[str, Sequence[Any]]:
+    query = catalog.current().products().using(conf.settings.DATABASE).order_by().values("pk").query
+    return query.get_compiler(conf.settings.DATABASE).as_sql()
+
+
+def _keys(sql: str, parameters: Sequence[Any]) -> list[Any]:
+    with _cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _queue(indexes: Sequence[SearchIndex], products: Sequence[Any], *, priority: int, forced: bool = False) -> int:
+    """Queue `products` (keys) for each of `indexes`, in the caller's transaction; return how many rows that wrote."""
     product, key = _table(catalog.product_model()), _column(catalog.product_model()._meta.pk)
     change, queue = _table(ProductChange), _table(QueuedProduct)
     again = """UPDATE SET forced = true, generation = queue.generation + 1, queued_at = now(), attempts = 0,
         not_before = NULL, lease_token = NULL, lease_until = NULL"""
-    keys = [index.pk for index in indexes]
-    with transaction.atomic(conf.settings.DATABASE), _cursor() as cursor:
+    keys, numbers = list(products), [index.pk for index in indexes]
+    with _cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO {queue} AS queue (index_id, product_id, generation, priority, attempts, forced)
             SELECT index.id, free.key, 0, %s, 0, %s FROM (
-                SELECT product.{key} AS key FROM {product} product WHERE product.{key} IN ({sql})
+                SELECT product.{key} AS key FROM {product} product WHERE product.{key} = ANY(%s)
                 ORDER BY product.{key} FOR KEY SHARE SKIP LOCKED) free
             CROSS JOIN unnest(%s::bigint[]) index(id) ORDER BY index.id, free.key
             ON CONFLICT (index_id, product_id) DO {again if forced else "NOTHING"}
             """,
-            [priority, forced, *parameters, keys],
+            [priority, forced, keys, numbers],
         )
         written = cursor.rowcount
         # What the shop had locked just now takes the way of a save, which waits for nobody.
         cursor.execute(
             f"""
             INSERT INTO {change} (product_id) SELECT product.{key} FROM {product} product
-            WHERE product.{key} IN ({sql}) AND EXISTS (
+            WHERE product.{key} = ANY(%s) AND EXISTS (
                 SELECT 1 FROM unnest(%s::bigint[]) index(id) WHERE NOT EXISTS (
                     SELECT 1 FROM {queue} WHERE index_id = index.id AND product_id = product.{key}))
             """,
-            [*parameters, keys],
+            [keys, numbers],
         )
         nudge.after_commit(using=conf.settings.DATABASE)
     return written

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from tests import factories
+from tests import factories, processes, sessions
+from visual_search.indexing.intake import changes
 from visual_search.models import ProductEmbedding, QueuedProduct, SearchIndex
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +90,41 @@ def test_queue__encodes_unchanged_pictures_again_when_asked(address: str, staff:
     assert not embeds()
     assert embeds(encode_again="on")
     assert LogEntry.objects.first().get_change_message() == "Queued every product, unchanged pictures too."
+
+
+@contextmanager
+def queueing(index: SearchIndex, product: Any) -> Iterator[None]:
+    """Queue `product` in a transaction that stays open: whoever queues it too waits."""
+    with transaction.atomic():
+        QueuedProduct.objects.create(index=index, product=product, generation=0)
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_queue__is_no_single_transaction(
+    address: str, staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    monkeypatch.setattr(changes, "QUEUED_AT_ONCE", 1)
+    first, second = factories.product(), factories.product()
+    index: Any = factories.embed()
+    client = staff("reindex")
+
+    def post() -> None:
+        try:
+            client.post(address)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=post)
+    with sessions.within(queueing(index, second)):
+        thread.start()
+        # One transaction for all of it would hold locks on every product that the shop has.
+        processes.wait_for(lambda: queued() == [(first.pk, 10)], seconds=10)
+    thread.join(10)
+
+    assert queued() == [(first.pk, 10), (second.pk, 10)]
 
 
 def test_queue__creates_the_first_index(address: str, staff: Callable[..., Client]) -> None:

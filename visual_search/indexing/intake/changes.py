@@ -13,6 +13,9 @@ from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct,
 
 FOLDED_AT_ONCE = 5_000
 
+QUEUED_AT_ONCE = 2_000
+"""Products that a transaction queues: it shares a lock on each of them, which a shop that locks one waits for."""
+
 
 def record(products: Iterable[Any], *, using: str | None = None) -> None:
     """Note that the pictures of `products` (keys) may have changed, in the caller's transaction, and wake a worker."""
@@ -91,8 +94,8 @@ def queue_all(index: SearchIndex, *, forced: bool = False) -> int:
     `forced` has unchanged pictures encoded again too.
     """
     sql, parameters = _wanted()
-    with transaction.atomic(conf.settings.DATABASE):
-        return _queue([index], _keys(sql, parameters), priority=QueuedProduct.Priority.BULK, forced=forced)
+    # Once, and not page by page: a catalog's queryset may be costly, or pick products by what others there are.
+    return _queue([index], _keys(f"{sql} ORDER BY 1", parameters), priority=QueuedProduct.Priority.BULK, forced=forced)
 
 
 def queue_sample(index: SearchIndex, count: int) -> int:
@@ -105,8 +108,7 @@ def queue_sample(index: SearchIndex, count: int) -> int:
 def queue_missing(index: SearchIndex) -> int:
     """Queue listed products that have neither a row in `index` nor a place in its queue; return how many."""
     sql, parameters = _missing(index)
-    with transaction.atomic(conf.settings.DATABASE):
-        return _queue([index], _keys(sql, parameters), priority=QueuedProduct.Priority.BULK)
+    return _queue([index], _keys(f"{sql} ORDER BY 1", parameters), priority=QueuedProduct.Priority.BULK)
 
 
 def missing(index: SearchIndex, *, sample: int) -> tuple[int, list[Any]]:
@@ -124,8 +126,7 @@ def missing(index: SearchIndex, *, sample: int) -> tuple[int, list[Any]]:
 def force(products: Sequence[Any]) -> int:
     """Queue `products` (keys) for every index that is kept, to be encoded again though unchanged; return the rows."""
     kept = list(SearchIndex.objects.using(conf.settings.DATABASE).kept())
-    with transaction.atomic(conf.settings.DATABASE):
-        return _queue(kept, products, priority=QueuedProduct.Priority.SAVED, forced=True)
+    return _queue(kept, products, priority=QueuedProduct.Priority.SAVED, forced=True)
 
 
 def _wanted() -> tuple[str, Sequence[Any]]:
@@ -158,11 +159,26 @@ def _listed() -> tuple[str, Sequence[Any]]:
 def _keys(sql: str, parameters: Sequence[Any]) -> list[Any]:
     with _cursor() as cursor:
         cursor.execute(sql, parameters)
-        return [row[0] for row in cursor.fetchall()]
+        return [key for (key,) in cursor]
 
 
 def _queue(indexes: Sequence[SearchIndex], products: Sequence[Any], *, priority: int, forced: bool = False) -> int:
-    """Queue `products` (keys) for each of `indexes`, in the caller's transaction; return how many rows that wrote."""
+    """Queue `products` (keys) for each of `indexes`; return how many rows that wrote.
+
+    Some at a time, in a transaction of their own unless the caller has one. What a process that dies has not come to is
+    queued by whoever asks again; for an index that is building, the worker does (`queue_missing`).
+    """
+    written = 0
+    for start in range(0, len(products), QUEUED_AT_ONCE):
+        with transaction.atomic(conf.settings.DATABASE):
+            written += _queue_some(indexes, products[start : start + QUEUED_AT_ONCE], priority=priority, forced=forced)
+        # One at the start and one at the end: each nudge is a task, and each task calls the next one.
+        if start == 0 or start + QUEUED_AT_ONCE >= len(products):
+            nudge.after_commit(using=conf.settings.DATABASE)
+    return written
+
+
+def _queue_some(indexes: Sequence[SearchIndex], products: Sequence[Any], *, priority: int, forced: bool) -> int:
     product, key = _table(catalog.product_model()), _column(catalog.product_model()._meta.pk)
     change, queue = _table(ProductChange), _table(QueuedProduct)
     again = """UPDATE SET forced = true, generation = queue.generation + 1, queued_at = now(), attempts = 0,
@@ -191,7 +207,6 @@ def _queue(indexes: Sequence[SearchIndex], products: Sequence[Any], *, priority:
             """,
             [keys, numbers],
         )
-        nudge.after_commit(using=conf.settings.DATABASE)
     return written
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 
 from tests import factories
@@ -33,6 +36,10 @@ def model() -> Any:
 def file(product: Any) -> Path:
     image = next(iter(catalog.current().images(product)))
     return Path(image.file.storage.path(image.file.name))
+
+
+def stored_name(product: Any) -> str:
+    return str(next(iter(catalog.current().images(product))).file.name)
 
 
 def found(**options: Any) -> set[Any]:
@@ -138,6 +145,74 @@ def test_reconcile__finds_a_file_that_is_back(products: list[Any]) -> None:
     path.write_bytes(data)
 
     assert found() == {products[0].pk}
+
+
+class Refusing(FileSystemStorage):
+    """Says nothing of one file, as S3 does of one that the shop may not read: no error of the system's."""
+
+    refused = ""
+
+    def size(self, name: str) -> int:
+        if name == self.refused:
+            raise RuntimeError("An error occurred (403) when calling the HeadObject operation: Forbidden")
+        return super().size(name)
+
+
+def give_up() -> None:
+    """Run the worker until what it can't read has failed."""
+    for _ in range(queue.MOST_ATTEMPTS):
+        QueuedProduct.objects.update(not_before=None)
+        factories.embed()
+    assert not QueuedProduct.objects.exists()
+
+
+def test_reconcile__goes_on_after_a_file_that_its_storage_refuses(
+    products: list[Any], settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": f"{__name__}.Refusing"}}
+    first, *_, last = sorted(products, key=lambda product: product.pk)
+    monkeypatch.setattr(Refusing, "refused", stored_name(first))
+    file(last).write_bytes(factories.picture("teal", "bar", size=111))
+
+    assert found() == {last.pk}
+    assert f"{stored_name(first)} was replaced: An error occurred (403)" in caplog.text
+
+
+def test_reconcile__goes_on_after_a_name_that_leads_out_of_the_storage(products: list[Any]) -> None:
+    manager, field = rows()
+    first, *_, last = sorted(products, key=lambda product: product.pk)
+    manager.filter(**{"product" if field == "image" else "pk": first.pk}).update(**{field: "../outside.png"})
+    reconciler.reconcile()
+    give_up()
+    assert ProductEmbedding.objects.get(product=first).error_code == "storage_failed"
+    file(last).write_bytes(factories.picture("teal", "bar", size=111))
+
+    assert found() == {last.pk}
+
+
+class Locked(File):
+    """A picture that is in no storage, and can't be read."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "locked.png")
+
+    def seek(self, *position: int) -> int:
+        raise PermissionError("locked.png")
+
+
+def test_reconcile__tries_a_file_again_that_is_in_no_storage_and_could_not_be_read(
+    products: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def images(shop: Any, product: Any) -> Iterator[catalog.ProductImage]:
+        yield catalog.ProductImage(key="1", file=Locked())
+
+    monkeypatch.setattr(type(catalog.current()), "images", images)
+    everything = {product.pk for product in products}
+    assert reconciler.reconcile().queued == 4
+    give_up()
+    assert set(ProductEmbedding.objects.values_list("error_code", flat=True)) == {"storage_failed"}
+
+    assert found() == everything
 
 
 def test_reconcile__compares_every_index_that_is_kept(products: list[Any]) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.db import Error
 
 from visual_search import catalog, conf
 from visual_search.exceptions import BadImage
@@ -17,6 +20,8 @@ from visual_search.indexing.intake import changes
 from visual_search.indexing.sources import pictures, texts
 from visual_search.indexing.vectors import meanings
 from visual_search.models import ProductEmbedding, SearchIndex
+
+logger = logging.getLogger("visual_search.indexing")
 
 PRODUCTS_AT_ONCE = 200
 
@@ -94,21 +99,33 @@ def _differs(listed: Sequence[pictures.Picture], known: dict[str, _Known], *, de
 
 
 def _replaced(picture: pictures.Picture, known: _Known, *, deep: bool) -> bool:
+    """Return whether the file is another than the row says; False where its storage won't say."""
     if picture.name != known.source_name:
         return True
-    if known.error_code in (pictures.StorageFailed.code, "image_missing"):
-        return bool(picture.file) and picture.file.storage.exists(picture.name)
-    storage = getattr(picture.file, "storage", None)
-    if storage is None:
-        return False
     try:
-        if known.source_size is not None and storage.size(picture.name) != known.source_size:
-            return True
-        suspicious = deep or storage.get_modified_time(picture.name) > known.updated_at
-        return suspicious and source.sha256(source.read(picture.file, limits=limits.CATALOGUE)) != known.source_sha256
+        return _altered(picture, known, deep=deep)
     except NotImplementedError:
         # A storage that knows no times: only --deep sees bytes that changed and kept their number.
         return False
-    except (OSError, BadImage):
+    except (FileNotFoundError, BadImage):
         # Gone, or too large now: the worker will say so in the row.
         return known.state == ProductEmbedding.State.READY
+    except Error:
+        raise
+    except Exception as error:
+        # It may fail for this file alone, each night: those after it are compared all the same.
+        logger.warning("The storage did not say whether %s was replaced: %s", picture.name, error)
+        return False
+
+
+def _altered(picture: pictures.Picture, known: _Known, *, deep: bool) -> bool:
+    storage = getattr(picture.file, "storage", None)
+    if storage is None:
+        # Nobody can be asked about it: what could not be read is worth another try.
+        return known.error_code == pictures.StorageFailed.code
+    if known.error_code in (pictures.StorageFailed.code, "image_missing"):
+        return bool(picture.file) and storage.exists(picture.name)
+    if known.source_size is not None and storage.size(picture.name) != known.source_size:
+        return True
+    suspicious = deep or storage.get_modified_time(picture.name) > known.updated_at
+    return suspicious and source.sha256(source.read(picture.file, limits=limits.CATALOGUE)) != known.source_sha256

@@ -7,8 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from tests import factories
+from tests import factories, sessions
 from visual_search import models
+from visual_search.indexing import locks, reconciler
 from visual_search.indexing.intake import changes
 
 pytestmark = pytest.mark.django_db
@@ -149,6 +150,11 @@ def test_sweep_and_reconcile__say_what_they_found(live: models.SearchIndex) -> N
     assert run("reconcile") == "3 products compared, 3 queued.\n"
     assert run("reconcile", "--deep") == "3 products compared, 3 queued.\n"
     assert run("sweep") == "0 products due, 6 changes to fold, 0 leases had run out.\n"
+
+
+def test_reconcile__leaves_it_to_another_that_is_at_it(live: models.SearchIndex) -> None:
+    with sessions.within(locks.alone(reconciler.LOCK, 0)):
+        assert run("reconcile") == "Another reconciliation is running.\n"
 
 
 def test_prune__of_nothing() -> None:

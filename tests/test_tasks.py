@@ -1,17 +1,25 @@
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from celery import current_app
 from django.conf import settings as django_settings
+from django.core.management import CommandError, call_command
 
-from tests import factories, processes
-from visual_search import models
+from tests import factories, processes, sessions
+from tests.faults import storages
+from visual_search import conf, models, tasks
+from visual_search.indexing import locks, reconciler
 from visual_search.indexing.generations import hnsw
 from visual_search.indexing.intake import nudge
+from visual_search.indexing.sources import readers
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.worker]
 
@@ -71,3 +79,63 @@ def test_save__with_a_broken_broker(tmp_path: Path, broker: str) -> None:
     factories.embed()
     assert len(ready()) == 5
     shutil.rmtree(django_settings.MEDIA_ROOT, ignore_errors=True)
+
+
+def sent() -> list[list[Any]]:
+    """Return the arguments of what was sent to the worker, with the seconds until it is due."""
+    found = []
+    with current_app.connection_for_read() as connection, connection.SimpleQueue(conf.settings.QUEUE) as queue:
+        while True:
+            try:
+                message = queue.get(block=False)
+            except queue.Empty:
+                return found
+            message.ack()
+            if message.headers["task"] == tasks.reconcile.name:
+                found.append([*message.payload[0], message.headers["eta"] is not None])
+
+
+def test_reconcile__sends_itself_the_key_to_go_on_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = sorted(factories.product().pk for _ in range(3))
+    sent()
+    monkeypatch.setattr(tasks, "SECONDS", 0.0)
+
+    tasks.reconcile()
+    ((after, deep, until, put_off),) = sent()
+    assert (after, deep, put_off) == (str(keys[0]), False, False)
+    assert 0 < until - time.time() <= tasks.DAY
+    tasks.reconcile(after, deep, until)
+    assert sent() == [[str(keys[1]), False, until, False]]
+    tasks.reconcile(str(keys[2]), deep, until)
+    assert sent() == []
+
+
+def test_reconcile__is_put_off_where_the_storage_is_away(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "tests.faults.storages.Unreliable"}}
+    monkeypatch.setattr(reconciler, "_readers", readers.Readers(threads=1, seconds=0.2))
+    for _ in range(5):
+        factories.product()
+    factories.embed()
+    sent()
+    storages.order(Path(settings.MEDIA_ROOT), **{"*": "hangs"})
+
+    tasks.reconcile(deep=True)
+    ((after, deep, _, put_off),) = sent()
+    assert (deep, put_off) == (True, True)
+    with pytest.raises(CommandError, match=f"does not answer: the products after {after} are not compared"):
+        call_command("visual_search", "reconcile", "--deep", stdout=io.StringIO())
+
+
+def test_reconcile__ends_after_a_day_and_where_another_is_at_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = sorted(factories.product().pk for _ in range(2))
+    sent()
+    monkeypatch.setattr(tasks, "SECONDS", 0.0)
+
+    tasks.reconcile(until=time.time() - 1)
+    assert sent() == []
+    assert f"ends at product {keys[0]} after a day" in caplog.text
+    with sessions.within(locks.alone(reconciler.LOCK, 0)):
+        tasks.reconcile()
+    assert sent() == []

@@ -23,6 +23,12 @@ logger = logging.getLogger("visual_search.indexing")
 SECONDS = 8.0
 """A task works at most this long and then calls the next one, so that a stop or a deploy waits for nobody."""
 
+DAY = 24 * 3600.0
+"""Seconds after which the tasks of one night leave the rest to the next one's."""
+
+STORAGE_PAUSE = 600.0
+"""Seconds until a storage is asked again that does not answer: meanwhile the worker has other things to do."""
+
 FAILED = 1
 """Status that a worker ends with where it can't go on."""
 
@@ -58,11 +64,21 @@ def sweep() -> None:
 
 
 @shared_task(name="visual_search.reconcile", ignore_result=True)
-def reconcile(after: str | None = None, deep: bool = False) -> None:
+def reconcile(after: str | None = None, deep: bool = False, until: float | None = None) -> None:
     """Queue products that changed without a signal, some seconds' worth and then the next; run it every night."""
+    until = time.time() + DAY if until is None else until
     found = reconciler.reconcile(after=after, deep=deep, deadline=time.monotonic() + SECONDS)
-    if found.after is not None:
-        reconcile.apply_async((str(found.after), deep), queue=conf.settings.QUEUE)
+    if found is None:
+        logger.info("Another reconciliation is running: this one ends.")
+    elif found.after is not None and time.time() >= until:
+        logger.warning(
+            "A reconciliation ends at product %s after a day, as the next one begins: run "
+            "`manage.py visual_search reconcile`, which compares all products in a process of its own.",
+            found.after,
+        )
+    elif found.after is not None:
+        pause = STORAGE_PAUSE if found.away else 0.0
+        reconcile.apply_async((str(found.after), deep, until), queue=conf.settings.QUEUE, countdown=pause)
 
 
 @shared_task(name="visual_search.calibrate", ignore_result=True)

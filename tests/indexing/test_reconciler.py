@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,11 +13,12 @@ from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 
-from tests import factories
+from tests import factories, sessions
 from visual_search import catalog
-from visual_search.indexing import reconciler
+from visual_search.indexing import locks, reconciler
 from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.intake import queue
+from visual_search.indexing.sources import readers
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct
 
 pytestmark = pytest.mark.django_db
@@ -42,9 +45,16 @@ def stored_name(product: Any) -> str:
     return str(next(iter(catalog.current().images(product))).file.name)
 
 
+def reconcile(**options: Any) -> reconciler.Reconciled:
+    """Reconcile where nobody else does."""
+    reconciled = reconciler.reconcile(**options)
+    assert reconciled is not None
+    return reconciled
+
+
 def found(**options: Any) -> set[Any]:
     """Return the products that the reconciler queues."""
-    reconciled = reconciler.reconcile(**options)
+    reconciled = reconcile(**options)
     assert reconciled.after is None
     keys = set(ProductChange.objects.values_list("product_id", flat=True))
     assert reconciled.queued == len(keys)
@@ -147,6 +157,81 @@ def test_reconcile__finds_a_file_that_is_back(products: list[Any]) -> None:
     assert found() == {products[0].pk}
 
 
+class Slow(FileSystemStorage):
+    """Takes a while for each answer, and no end of it for some files."""
+
+    SECONDS = 0.1
+    release = threading.Event()
+    hanging: frozenset[str] = frozenset()
+
+    def size(self, name: str) -> int:
+        time.sleep(self.SECONDS)
+        if name in self.hanging:
+            self.release.wait(20)
+        return super().size(name)
+
+
+@pytest.fixture
+def slow(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Slow]]:
+    """Yield the shop's storage, which answers slowly, and is given up after a second."""
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": f"{__name__}.Slow"}}
+    monkeypatch.setattr(reconciler, "_readers", readers.Readers(threads=2, seconds=1))
+    monkeypatch.setattr(Slow, "release", threading.Event())
+    yield Slow
+    Slow.release.set()
+
+
+def test_reconcile__keeps_to_its_deadline_where_the_storage_is_slow(slow: type[Slow]) -> None:
+    keys = sorted(factories.product().pk for _ in range(30))
+    factories.embed()
+    for image in map(file, model().all()):
+        image.write_bytes(factories.picture("teal", "bar", size=111))
+    started = time.monotonic()
+
+    first = reconcile(deadline=started + 0.3)
+
+    assert time.monotonic() - started < 1.2
+    assert 0 < first.checked < 20
+    assert first == reconciler.Reconciled(checked=first.checked, queued=first.checked, after=keys[first.checked - 1])
+    rest = 30 - first.checked
+    assert reconcile(after=first.after) == reconciler.Reconciled(checked=rest, queued=rest, after=None)
+
+
+def test_reconcile__gives_a_file_up_that_the_storage_never_answers_for(
+    products: list[Any], slow: type[Slow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_, last = sorted(products, key=lambda product: product.pk)
+    monkeypatch.setattr(Slow, "hanging", frozenset({stored_name(first)}))
+    file(last).write_bytes(factories.picture("teal", "bar", size=111))
+    started = time.monotonic()
+
+    assert found() == {last.pk}
+    assert time.monotonic() - started < 10
+
+
+def test_reconcile__ends_where_the_storage_is_away_and_goes_on_from_there(
+    slow: type[Slow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products = sorted((factories.product() for _ in range(12)), key=lambda product: product.pk)
+    factories.embed()
+    monkeypatch.setattr(Slow, "hanging", frozenset(map(stored_name, products)))
+
+    first = reconcile()
+
+    assert first == reconciler.Reconciled(
+        checked=first.checked, queued=0, after=products[first.checked - 1].pk, away=True
+    )
+    assert first.checked < 12
+    monkeypatch.setattr(Slow, "hanging", frozenset())
+    assert reconcile(after=first.after).checked == 12 - first.checked
+
+
+def test_reconcile__leaves_it_to_another_that_is_at_it(products: list[Any]) -> None:
+    with sessions.within(locks.alone(reconciler.LOCK, 0)):
+        assert reconciler.reconcile() is None
+    assert reconcile().checked == 4
+
+
 class Refusing(FileSystemStorage):
     """Says nothing of one file, as S3 does of one that the shop may not read: no error of the system's."""
 
@@ -208,7 +293,7 @@ def test_reconcile__tries_a_file_again_that_is_in_no_storage_and_could_not_be_re
 
     monkeypatch.setattr(type(catalog.current()), "images", images)
     everything = {product.pk for product in products}
-    assert reconciler.reconcile().queued == 4
+    assert reconcile().queued == 4
     give_up()
     assert set(ProductEmbedding.objects.values_list("error_code", flat=True)) == {"storage_failed"}
 
@@ -231,11 +316,11 @@ def test_reconcile__goes_on_after_a_key(products: list[Any], monkeypatch: pytest
     for product in products:
         file(product).write_bytes(factories.picture("teal", "bar", size=111))
 
-    first = reconciler.reconcile(deadline=0)
-    second = reconciler.reconcile(after=str(first.after))
+    first = reconcile(deadline=0)
+    second = reconcile(after=str(first.after))
 
-    assert first == reconciler.Reconciled(checked=3, queued=3, after=keys[2])
-    assert second == reconciler.Reconciled(checked=1, queued=1, after=None)
+    assert first == reconciler.Reconciled(checked=1, queued=1, after=keys[0])
+    assert second == reconciler.Reconciled(checked=3, queued=3, after=None)
     assert sorted(ProductChange.objects.values_list("product_id", flat=True)) == keys
 
 

@@ -104,7 +104,12 @@ class Command(BaseCommand):
 
     def reconcile(self, *, deep: bool, **options: Any) -> None:
         found = reconciler.reconcile(deep=deep)
+        if found is None:
+            self.stdout.write("Another reconciliation is running.")
+            return
         self.stdout.write(f"{found.checked} products compared, {found.queued} queued.")
+        if found.away:
+            raise CommandError(f"The storage does not answer: the products after {found.after} are not compared.")
 
     def recall(self, *, samples: int, **options: Any) -> None:
         found = canary.measure(samples=samples)

@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 
 from tests import factories
-from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.generations import lifecycle, progress
 
 OF_THE_UUID_SHOP = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
 BOTH_SHOPS = ("indexing", "retrieval", "zshop")
@@ -46,6 +46,13 @@ def _own_media(settings: Any, tmp_path: Path) -> None:
 def _empty_cache() -> None:
     # Throttles count in the cache.
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _count_products_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What another test's shop listed, in the same process.
+    monkeypatch.setattr(progress, "LISTED_KEPT", 0)
+    monkeypatch.setattr(progress, "_kept_until", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -76,6 +76,8 @@ class ProductEmbedding(models.Model):
             models.Index(
                 fields=["index", "error_code"], condition=models.Q(state="failed"), name="visual_search_failed"
             ),
+            # Small, since a batch has one time: pictures are counted in it, and those of late.
+            models.Index(fields=["index", "updated_at"], condition=models.Q(region=[]), name="visual_search_recent"),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import dataclass
 
 from django.db import connections
@@ -16,6 +17,14 @@ PUT_OFF = dt.timedelta(minutes=2)
 
 RECENT_SECONDS = 30
 """How far back the rate looks."""
+
+LEAST_SECONDS = 1
+"""Seconds that a rate is measured over at least: a burst says nothing of the seconds to come."""
+
+LISTED_KEPT = 20
+"""A count of the products holds for so many times as long as it took: at once in a small shop, seconds in a large."""
+
+_counted, _kept_until = 0, 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,40 +64,54 @@ class Progress:
 
 def of(index: SearchIndex) -> Progress:
     """Return the progress of `index`."""
-    database = conf.settings.DATABASE
-    listed = catalog.current().products().using(database).order_by().values("pk").query
-    sql, parameters = listed.get_compiler(database).as_sql()
-    with connections[database].cursor() as cursor:
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        # Each of these is counted within an index: the rows themselves are gigabytes of vectors.
         cursor.execute(
             f"""
-            WITH pictures AS (SELECT state, error_message, updated_at FROM {ProductEmbedding._meta.db_table}
-                WHERE index_id = %s AND region = '{{}}'),
             -- All rows of a batch have one time: the first batch only says when the clock starts.
-            recent AS (SELECT updated_at FROM pictures WHERE updated_at > now() - make_interval(secs => %s)),
+            WITH recent AS (SELECT updated_at FROM {ProductEmbedding._meta.db_table}
+                WHERE index_id = %(index)s AND region = '{{}}'
+                AND updated_at > now() - make_interval(secs => %(recent)s)),
             clock AS (SELECT min(updated_at) AS start, max(updated_at) AS stop FROM recent)
-            SELECT (SELECT count(*) FROM ({sql}) listed),
-                (SELECT count(*) FROM (
-                    SELECT product_id FROM {QueuedProduct._meta.db_table} WHERE index_id = %s
-                    UNION SELECT product_id FROM {ProductChange._meta.db_table}) waiting),
-                (SELECT count(*) FROM pictures WHERE state = 'ready'),
-                (SELECT count(*) FROM pictures WHERE state = 'failed'),
-                (SELECT coalesce(count(*) / nullif(extract(epoch FROM clock.stop - clock.start), 0), 0)
-                    FROM recent, clock WHERE updated_at > clock.start GROUP BY clock.start, clock.stop),
-                (SELECT error_message FROM pictures WHERE state = 'failed' ORDER BY updated_at DESC LIMIT 1),
-                (SELECT count(*) FROM {FitSample._meta.db_table} WHERE index_id = %s)
+            SELECT (SELECT count(*) FROM {QueuedProduct._meta.db_table} WHERE index_id = %(index)s)
+                + (SELECT count(DISTINCT product_id) FROM {ProductChange._meta.db_table} change WHERE NOT EXISTS (
+                    SELECT FROM {QueuedProduct._meta.db_table} queue
+                    WHERE queue.index_id = %(index)s AND queue.product_id = change.product_id)),
+                (SELECT count(*) FROM {ProductEmbedding._meta.db_table}
+                    WHERE index_id = %(index)s AND region = '{{}}'),
+                (SELECT count(*) FROM {ProductEmbedding._meta.db_table}
+                    WHERE index_id = %(index)s AND region = '{{}}' AND state = 'failed'),
+                (SELECT count(*) / extract(epoch FROM clock.stop - clock.start) FROM recent, clock
+                    WHERE updated_at > clock.start AND clock.stop - clock.start >= make_interval(secs => %(least)s)
+                    GROUP BY clock.start, clock.stop),
+                (SELECT error_message FROM {ProductEmbedding._meta.db_table}
+                    WHERE index_id = %(index)s AND region = '{{}}' AND state = 'failed'
+                    ORDER BY updated_at DESC LIMIT 1),
+                (SELECT count(*) FROM {FitSample._meta.db_table} WHERE index_id = %(index)s)
             """,
-            [index.pk, RECENT_SECONDS, *parameters, index.pk, index.pk],
+            {"index": index.pk, "recent": RECENT_SECONDS, "least": LEAST_SECONDS},
         )
-        total, queued, ready, failed, rate, last_error, sampled = cursor.fetchone()
+        queued, pictures, failed, rate, last_error, sampled = cursor.fetchone()
     return Progress(
-        listed=total,
+        listed=_listed(),
         queued=queued,
-        ready=ready,
+        ready=pictures - failed,
         failed=failed,
         rate=float(rate or 0),
         last_error=last_error or "",
         sampled=sampled,
     )
+
+
+def _listed() -> int:
+    """Return how many products the shop lists, counted anew where the last count is older than `LISTED_KEPT` says."""
+    global _counted, _kept_until
+    started = time.monotonic()
+    if started >= _kept_until:
+        _counted = catalog.current().products().using(conf.settings.DATABASE).order_by().count()
+        ended = time.monotonic()
+        _kept_until = ended + LISTED_KEPT * (ended - started)
+    return _counted
 
 
 def outstanding() -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,72 @@ def test_decode__child_that_died_idle(decoder: pool.Decoder) -> None:
     os.kill(pid, signal.SIGKILL)
     assert decoder.decode(PNG).size == SCENE.size
     assert decoder.pids() != [pid]
+
+
+# Uses the user's pages for pipes up: root has none to use up, unless it gives its capabilities away.
+PIPES = (
+    "import fcntl, os, sys; from visual_search.images import pool\n"
+    "held = []\n"
+    "try:\n"
+    "    while len(held) < 500:\n"
+    "        held.append(os.pipe())\n"
+    "        fcntl.fcntl(held[-1][0], fcntl.F_SETPIPE_SZ, 2**20)\n"
+    "except PermissionError:\n"
+    "    print(pool.Decoder(processes=1).decode(sys.stdin.buffer.read()).size)\n"
+)
+AS_ANYBODY = ["setpriv", "--bounding-set", "-sys_resource,-sys_admin"] if os.geteuid() == 0 else []
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("setpriv"), reason="needs Linux's limit, and setpriv")
+def test_decode__user_without_pages_for_pipes() -> None:
+    command = [*AS_ANYBODY, sys.executable, "-c", PIPES]
+    found = subprocess.run(command, input=PNG, capture_output=True, check=False)
+    assert (found.returncode, found.stdout) == (0, b"(320, 240)\n"), found.stderr.decode()
+
+
+def test_decode__no_child_can_be_started_and_then_one_can() -> None:
+    script = (
+        "import os, sys; from visual_search import exceptions; from visual_search.images import pool\n"
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "data, held, decoder = sys.stdin.buffer.read(), [], pool.Decoder(processes=1)\n"
+        "try:\n"
+        "    while True: held.append(os.open('/dev/null', os.O_RDONLY))\n"
+        "except OSError: pass\n"
+        "try: decoder.decode(data)\n"
+        "except exceptions.EncoderError as error: print(error.code)\n"
+        "for each in held: os.close(each)\n"
+        "print(decoder.decode(data).size)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], input=PNG, capture_output=True, check=False)
+    assert (found.returncode, found.stdout) == (0, b"encoder_unavailable\n(320, 240)\n"), found.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        (b'{"size": [40000, 40000]}', b"few"),
+        (b'{"size": [-1, -1]}', b"few"),
+        (b'{"size": [1, 1, 1]}', b"few"),
+        (b'{"size": [1, 1]}', b"more than one pixel"),
+        (b'{"size": 7}', b""),
+        (b'{"code": "image_empty"}', b""),
+        (b"[]", b""),
+        (b"no JSON", b""),
+    ],
+)
+def test_decode__child_that_lies(header: bytes, body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = child.LENGTHS.pack(len(header), len(body)) + header + body
+    package = tmp_path / "visual_search" / "images"
+    package.mkdir(parents=True)
+    (package / "child.py").write_text(
+        f"import sys, time; sys.stdout.buffer.write({answer!r}); sys.stdout.flush(); time.sleep(9)"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (package / "__init__.py").touch()
+    (package.parent / "__init__.py").touch()
+    with pool.Decoder(processes=1) as decoder:
+        assert code(decoder, PNG) == "image_crashed"
+        assert decoder.pids() == []
 
 
 def test_decode__memory_is_bounded(decoder: pool.Decoder) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
+import fcntl
 import json
 import os
 import queue
@@ -49,7 +51,8 @@ class Decoder:
         Return what `images.decode.decode` does; raise `BadImage` with its codes, `image_timeout` or `image_crashed`.
 
         A picture whose child dies gets a second one: the first may have been killed because the machine ran out of
-        memory, and a picture that is called bad may never be tried again.
+        memory, and a picture that is called bad may never be tried again. Where no child can be started, that is no
+        picture's fault: `EncoderUnavailable`.
         """
         source.check_length(len(data), limits=limits)
         request = child.request(data, bounds=limits, min_size=min_size, seconds=self.deadline)
@@ -72,7 +75,7 @@ class Decoder:
             )
         if "code" in header:
             raise exceptions.BadImage(header["message"], code=header["code"])
-        return Image.frombytes("RGB", tuple(header["size"]), body)
+        return Image.frombytes("RGB", header["size"], body)
 
     def decode_many(
         self,
@@ -128,8 +131,7 @@ class Decoder:
         alive = None
         try:
             if slot is None:
-                slot = _Child()
-                self._children.add(slot)
+                slot = self._started()
             reply = slot.ask(request, time.monotonic() + self.deadline, largest)
             if slot.asked < self.jobs:
                 alive = slot
@@ -138,6 +140,17 @@ class Decoder:
             if slot is not None and alive is None:
                 self._discard(slot)
             self._slots.put(alive)
+
+    def _started(self) -> _Child:
+        try:
+            started = _Child()
+        except OSError as error:
+            raise exceptions.EncoderUnavailable(
+                f"No process that decodes pictures could be started ({error.strerror}). Check this machine's "
+                "memory, and its limits of processes and open files."
+            ) from error
+        self._children.add(started)
+        return started
 
     def _discard(self, each: _Child) -> None:
         each.end()
@@ -166,15 +179,17 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            pipesize=_PIPE,
             cwd="/",
             env={"PYTHONPATH": path, "PYTHONSAFEPATH": "1", **kept},
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._in, self._out = self.process.stdin.fileno(), self.process.stdout.fileno()
-        os.set_blocking(self._in, False)
-        os.set_blocking(self._out, False)
+        for descriptor in (self._in, self._out):
+            os.set_blocking(descriptor, False)
+            # A user's pages for pipes are limited, and macOS hasn't this call: a smaller pipe is slower, no more.
+            with contextlib.suppress(OSError, AttributeError):
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
         self.asked = 0
 
     def ask(self, request: bytes, until: float, largest: int) -> tuple[dict[str, Any], memoryview]:
@@ -205,7 +220,7 @@ class _Child:
                     raise EOFError
                 reply = bytearray(header_length + body_length)
                 missing = memoryview(reply)
-        return json.loads(reply[:header_length]), memoryview(reply)[header_length:]
+        return _checked(reply, header_length)
 
     def end(self) -> None:
         self.process.kill()
@@ -221,6 +236,21 @@ class _Child:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _checked(reply: bytearray, header_length: int) -> tuple[dict[str, Any], memoryview]:
+    """Return an answer's header and body; raise EOFError where it is none: a child that is taken over says anything."""
+    body = memoryview(reply)[header_length:]
+    try:
+        header = json.loads(reply[:header_length])
+        if "code" in header:
+            return {"code": str(header["code"]), "message": str(header["message"])}, body
+        width, height = map(int, header["size"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise EOFError from None
+    if min(width, height) < 1 or 3 * width * height != len(body):
+        raise EOFError
+    return {"size": (width, height)}, body
 
 
 def _end(children: set[_Child]) -> None:

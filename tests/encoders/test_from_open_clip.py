@@ -161,6 +161,50 @@ def repository(small: tuple[Any, Path], folder: Path, **words: Any) -> Any:
     )
 
 
+def test_fingerprint__covers_what_the_config_says_and_so_does_the_cache(
+    small: tuple[Any, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    found = []
+    for place, quick in (("a", False), ("b", True)):
+        folder = tmp_path / place / "model"
+        folder.mkdir(parents=True)
+        (folder / "open_clip_config.json").write_text(
+            json.dumps({"model_cfg": {**SMALL, "quick_gelu": quick}, "preprocess_cfg": {}})
+        )
+        spec = {"name": f"open_clip:local-dir:{folder}", "weights": str(small[1]), "precision": "float32"}
+        torchs = encoders.load(spec, device="cpu", runtime="torch")
+        ours = encoders.load(spec, device="cpu", cache=str(tmp_path / "cache"))
+        assert cosines(ours.encode(SCENES), torchs.encode(SCENES)).min() >= 0.9999
+        assert ours.fingerprint == torchs.fingerprint
+        found.append(ours.fingerprint)
+    assert found[0] != found[1]
+
+
+def test_fingerprint__covers_the_tokenizer_wherever_it_lies(small: tuple[Any, Path], tmp_path: Path) -> None:
+    def fingerprint(name: str, words: list[str], *, lower: bool) -> str:
+        vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", *words])}
+        read = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+        read.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        if lower:
+            read.normalizer = tokenizers.normalizers.Lowercase()
+        fast = transformers.PreTrainedTokenizerFast(tokenizer_object=read, pad_token="[PAD]", unk_token="[UNK]")
+        fast.save_pretrained(tmp_path / name)
+        return str(load(path, name="open_clip:vs-cased", tokenizer=str(tmp_path / name)).fingerprint)
+
+    described = {**SMALL, "text_cfg": {**WORDS, "tokenizer_kwargs": {"clean": "whitespace"}}}
+    (tmp_path / "vs-cased.json").write_text(json.dumps(described))
+    open_clip.add_model_config(tmp_path / "vs-cased.json")
+    path = tmp_path / "cased.pt"
+    torch.save(open_clip.create_model("vs-cased").state_dict(), path)
+    first = fingerprint("first", ["mug", "red"], lower=False)
+    assert fingerprint("copy", ["mug", "red"], lower=False) == first
+    assert (
+        len({first, fingerprint("more", ["mug", "tin"], lower=False), fingerprint("lower", ["mug", "red"], lower=True)})
+        == 3
+    )
+
+
 def test_load__folder_with_preprocessing_of_its_own(small: tuple[Any, Path], tmp_path: Path) -> None:
     encoder = repository(small, tmp_path / "shop")
     assert encoder.name == "open_clip:shop"

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,14 @@ from visual_search import exceptions
 from visual_search.encoders import base, network, parts, preprocessing, weights
 
 AS_THEY_ARE = ("{}",)
+
+_PROBES = (
+    "",
+    "A Red Mug, 0.5 l: it's 100 % wool/cotton & <b>new</b>!",
+    "caf\u00e9 Stra\u00dfe na\u00efve \u4e2d\u6587\u8336\u676f \u043a\u0440\u0430\u0441\u043d\u044b\u0439",
+    "unbelievably  long-winded\tdescriptions\nof refrigerators " * 40,
+)
+"""What is read differently by tokenizers of the same vocabulary: case, accents, spaces, signs, and where to stop."""
 
 
 class Pictures(torch.nn.Module):
@@ -40,12 +48,28 @@ class Pictures(torch.nn.Module):
 class OpenClipEncoder(network.NetworkEncoder):
     """Encode pictures and words with an open_clip model; implements `base.Encoder` and `base.TextEncoder`."""
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str, prompts: Sequence[str], **machine: str) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        described: Mapping[str, Any],
+        prompts: Sequence[str],
+        **machine: str,
+    ) -> None:
         built = network.Network(
-            name=name, body=Pictures(model), prepare=_preprocessing(model, name), pool=_unchanged, grid=_no_grid
+            name=name,
+            body=Pictures(model),
+            prepare=_preprocessing(model, name),
+            pool=_unchanged,
+            grid=_no_grid,
+            described=described,
         )
         super().__init__(built, **machine)
-        self.fingerprint = base.fingerprint(pictures=self.fingerprint, prompts=list(prompts))
+        self.fingerprint = base.fingerprint(
+            pictures=self.fingerprint, prompts=list(prompts), tokenizer=_reading(tokenizer)
+        )
         self._model, self._tokenizer, self._prompts = model, tokenizer, tuple(prompts)
         # A tokenizer of Hugging Face sets its padding at each call, and fails where two threads do so at once.
         self._tokenizing = threading.Lock()
@@ -92,25 +116,26 @@ def load(
     runtime and cache. Raises `EncoderError`.
     """
     first, _, rest = name.partition(":")
-    described = first in ("hf-hub", "local-dir")
-    architecture, tag = (name, "") if described else (first, rest)
-    if not described:
+    repository = first in ("hf-hub", "local-dir")
+    architecture, tag = (name, "") if repository else (first, rest)
+    if not repository:
         _expect_known(architecture, tag, path)
     elif not rest:
         raise _invalid(f"The encoder open_clip:{name} names no model. Use hf-hub:OWNER/MODEL or local-dir:FOLDER.")
     # Neither the tag nor the place is part of it: the same weights have the same fingerprint wherever they lie.
-    label = f"open_clip:{Path(rest).name if described else architecture}"
+    label = f"open_clip:{Path(rest).name if repository else architecture}"
     if path is None:
         if first == "local-dir":
             raise _invalid(f"The encoder {label} lies in a folder. Name the file of its weights too: 'weights': PATH.")
         create = functools.partial(open_clip.create_model, architecture, tag or None, require_pretrained=True)
         model: Any = _without_logits(weights.download(label, create))
     else:
-        options = None if described else _preprocess_options(architecture, tag)
+        options = None if repository else _preprocess_options(architecture, tag)
         model = _without_logits(_built(label, architecture, options))
         weights.fill(model, _renamed(model, weights.read(path, sha256=sha256)), name=label)
     reader = _tokenizer(label, architecture, tokenizer)
-    return OpenClipEncoder(model, reader, name=label, prompts=prompts, **machine)
+    described = open_clip.get_model_config(architecture)
+    return OpenClipEncoder(model, reader, name=label, described=described, prompts=prompts, **machine)
 
 
 def _expect_known(architecture: str, tag: str, path: str | None) -> None:
@@ -200,6 +225,13 @@ def _tokenizer(label: str, architecture: str, folder: str | None) -> Any:
             "'tokenizer': PATH.",
             code="tokenizer_unavailable",
         ) from error
+
+
+def _reading(tokenizer: Any) -> list[Any]:
+    """Return what tells apart how tokenizers read; a copy in a folder reads as the one of the hub does."""
+    # Those of Hugging Face have their words in the tokenizer that open_clip wraps.
+    words: dict[str, int] = getattr(getattr(tokenizer, "tokenizer", None), "get_vocab", dict)()
+    return [sorted(words.items()), tokenizer(list(_PROBES)).tolist()]
 
 
 def _preprocessing(model: Any, label: str) -> preprocessing.Preprocessing:

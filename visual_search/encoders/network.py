@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,8 @@ class Network:
     Describe a network that has lost its classifier.
 
     `body` turns normalised pictures into its last feature map, `pool` that into features [n, d], and `grid` (None where
-    it has no such thing) into [n, c, h, w].
+    it has no such thing) into [n, c, h, w]. `described` is what of its architecture the name doesn't say, as JSON can
+    hold it: two networks of the same weights may compute different things.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Network:
     prepare: preprocessing.Preprocessing
     pool: Callable[[torch.Tensor], torch.Tensor] = average
     grid: Callable[[torch.Tensor], torch.Tensor] = unchanged
+    described: Mapping[str, Any] | None = None
 
 
 class NetworkEncoder:
@@ -57,7 +60,7 @@ class NetworkEncoder:
         self.name = network.name
         self.input_size = network.prepare.resize
         self.fingerprint = base.fingerprint(
-            architecture=network.name,
+            architecture=network.name if network.described is None else [network.name, network.described],
             weights=weights.digest(network.body.state_dict()),
             preprocessing=dataclasses.asdict(network.prepare),
         )

@@ -44,6 +44,11 @@ def test_plain__says_how_it_lies(orientation: int) -> None:
     assert jpeg.plain(saved(scene(), exif=exif(orientation))) == jpeg.Header(60, 40, orientation)
 
 
+def test_plain__what_follows_the_picture_is_not_looked_at() -> None:
+    # A phone's second picture or video: decoders stop at the end of the first.
+    assert jpeg.plain(saved(scene()) + saved(scene(), progressive=True)) == jpeg.Header(60, 40)
+
+
 @pytest.mark.parametrize("nonsense", [0, 9, 70])
 def test_plain__nonsense_in_exif_is_upright(nonsense: int) -> None:
     assert jpeg.plain(saved(scene(), exif=exif(nonsense))) == jpeg.Header(60, 40)
@@ -56,6 +61,7 @@ def test_plain__srgb_needs_no_conversion() -> None:
 
 def other(kind: str) -> bytes:
     plain = saved(scene())
+    first = plain.index(b"\xff\xda")
     file = io.BytesIO()
     scene().save(file, "PNG")
     return {
@@ -64,7 +70,7 @@ def other(kind: str) -> bytes:
         "rgb": saved(scene(), keep_rgb=True),
         "profile": saved(scene(), icc_profile=b"\0" * 36 + b"acsp" + b"Display P3" + b"\0" * 90),
         "truncated": plain[:-40],
-        "two": plain + plain,
+        "incomplete scan": b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00".join(plain.split(plain[first : first + 14])),
         "png": file.getvalue(),
         "header": plain[:100],
         "nothing": b"",
@@ -72,7 +78,7 @@ def other(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "kind", ["progressive", "cmyk", "rgb", "profile", "truncated", "two", "png", "header", "nothing"]
+    "kind", ["progressive", "cmyk", "rgb", "profile", "truncated", "incomplete scan", "png", "header", "nothing"]
 )
 def test_plain__anything_else_is_none(kind: str) -> None:
     assert jpeg.plain(other(kind)) is None

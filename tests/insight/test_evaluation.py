@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,17 +105,37 @@ def test_of_indexes__too_few_questions_are_skipped_and_said() -> None:
     }
 
 
-def test_of_indexes__with_the_shops_own_photos(shop: Any, tmp_path: Path) -> None:
-    rows = []
-    for number, product in enumerate(tasks.Shop(sample=12, seed=0).sample):
+def photographed(folder: Path, products: Sequence[Any]) -> Path:
+    """Write a CSV whose photos are the first pictures of `products`, and of one product that nobody lists."""
+    rows = ["photo,product\n"]
+    for number, product in enumerate(products):
         image = catalog.product_model()._default_manager.get(pk=product).images.first()  # type: ignore[attr-defined]
-        (tmp_path / f"{number}.png").write_bytes(source.read(image.image))
+        (folder / f"{number}.png").write_bytes(source.read(image.image))
         rows.append(f"{number}.png,{product}\n")
-    (tmp_path / "photos.csv").write_text("photo,product\n" + "".join(rows))
+    (folder / "photos.csv").write_text("".join([*rows, "0.png,0\n"]))
+    return folder / "photos.csv"
 
-    report = evaluation.of_indexes(photos=tmp_path / "photos.csv")
 
-    assert report.columns[0].tasks[tasks.PHOTO].figures["R@1"].value == 1.0
+def test_of_indexes__with_the_shops_own_photos(shop: Any, tmp_path: Path) -> None:
+    photos = photographed(tmp_path, tasks.Shop(sample=12, seed=0).sample)
+
+    report = evaluation.of_indexes(photos=photos)
+
+    measured = report.columns[0].tasks[tasks.PHOTO]
+    assert (measured.questions, measured.figures["R@1"].value, report.left_out) == (12, 1.0, 1)
+
+
+def test_of_recipes__search_the_products_of_the_photos_first(shop: Any, tmp_path: Path) -> None:
+    # Those that the sample would take last.
+    photos = photographed(tmp_path, tasks.Shop(sample=24, seed=0).sample[-14:])
+    recipes = [{"name": "one", "encoders": ["tiny"]}]
+
+    enough, few = (evaluation.of_recipes(recipes, sample=sample, photos=photos) for sample in (16, 11))
+
+    for report, asked, left_out in ((enough, 14, 1), (few, 11, 4)):
+        measured = report.columns[0].tasks[tasks.PHOTO]
+        assert (measured.questions, measured.figures["R@1"].value, report.left_out) == (asked, 1.0, left_out)
+        assert report.as_json()["left_out"] == left_out
 
 
 def test_of_recipes__agree_with_an_index_of_the_same_encoders(shop: Any) -> None:

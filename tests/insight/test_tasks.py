@@ -96,8 +96,9 @@ def test_photos__are_read_from_a_csv_beside_them(tmp_path: Path) -> None:
     listed = tmp_path / "photos.csv"
     listed.write_text(f"photo,product\none.png,{product.pk}\n")
 
-    (question,) = tasks.photos(listed, most=10, seed=0)
+    (question,), total = tasks.photos(listed, most=10, seed=0)
 
+    assert total == 1
     assert (question.product, question.data) == (product.pk, factories.picture("teal"))
 
 
@@ -132,8 +133,9 @@ def test_photos__bounded_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
     listed.write_text("photo,product\n" + "".join(f"{number}.png,{product.pk}\n" for number in range(6)))
 
     first, again, other = (
-        [question.image_key for question in tasks.photos(listed, most=3, seed=seed)] for seed in (0, 0, 1)
+        [question.image_key for question in tasks.photos(listed, most=3, seed=seed)[0]] for seed in (0, 0, 1)
     )
 
     assert first == again != other
     assert len(first) == 3
+    assert tasks.photos(listed, most=3, seed=0)[1] == 6

@@ -58,6 +58,16 @@ def test_evaluate__recipes_and_failures(live: Any, tmp_path: Path) -> None:
     assert (tmp_path / "failures.html").read_text().startswith("<!doctype html>")
 
 
+def test_evaluate__says_how_many_photos_it_left_out(live: Any, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(factories.picture())
+    product = live.embeddings.first().product_id
+    (tmp_path / "photos.csv").write_text(f"photo,product\nphoto.png,{product}\nphoto.png,0\nphoto.png,0\n")
+
+    output, _ = run("--photos", str(tmp_path / "photos.csv"))
+
+    assert output.splitlines()[-1].startswith("photo: 2 photos left out, ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

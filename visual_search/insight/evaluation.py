@@ -69,7 +69,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Indexes or recipes side by side, the tasks that were skipped with the reason, and the failures, worst first."""
+    """Indexes or recipes side by side, the tasks that were skipped with the reason, and the failures, worst first.
+
+    `left_out` photos of the CSV were not asked with: there are more than are asked, or their product is not searched.
+    """
 
     sample: int
     seed: int
@@ -77,6 +80,7 @@ class Report:
     columns: Sequence[Column]
     skipped: Mapping[str, str]
     failures: Sequence[Failure] = field(repr=False)
+    left_out: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it but the failures, as JSON can hold it."""
@@ -106,8 +110,10 @@ def of_indexes(
     for index in indexes:
         if index.fitted_on is None:
             raise VisualSearchError(f"Index {index} has no vectors yet: a worker fills it.", code="index_state")
+    # Before the others, which take their time: a mistake in the file is told at once.
+    given = _given(photos, sample=sample, seed=seed)
     shop = tasks.Shop(sample=sample, seed=seed)
-    report = _report([searchers.Index(index) for index in indexes], shop, seed, photos, counting, among=None)
+    report = _report([searchers.Index(index) for index in indexes], shop, seed, given, counting, among=None)
     for index, column in zip(indexes, report.columns, strict=True):
         index.evaluation = {
             **(index.evaluation or {}),
@@ -131,7 +137,7 @@ def of_recipes(
     photos: Path | None = None,
     counting: Counting = lambda done, total, **more: None,
 ) -> Report:
-    """Measure `recipes` side by side, on and among up to `sample` products; builds no index.
+    """Measure `recipes` side by side, on and among up to `sample` products, first those of `photos`; builds no index.
 
     A recipe has "name" and "encoders", and may have "colour", the share of the colour part.
 
@@ -139,7 +145,8 @@ def of_recipes(
     """
     for recipe in recipes:
         _expect(recipe)
-    shop = tasks.Shop(sample=sample, seed=seed)
+    given = _given(photos, sample=sample, seed=seed)
+    shop = tasks.Shop(sample=sample, seed=seed, first=[question.product for question in given.questions])
     columns = []
     for recipe in recipes:
 
@@ -149,7 +156,7 @@ def of_recipes(
         columns.append(
             searchers.Recipe(recipe["name"], recipe["encoders"], shop, colour=recipe.get("colour"), report=encoding)
         )
-    return _report(columns, shop, seed, photos, counting, among=shop.sample)
+    return _report(columns, shop, seed, given, counting, among=shop.sample)
 
 
 def recipes_from(path: Path) -> list[dict[str, Any]]:
@@ -179,19 +186,33 @@ def _expect(recipe: Any) -> None:
         registry.validate(spec)
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The questions of a CSV of photos, None where none is given, and how many photos it has."""
+
+    questions: Sequence[tasks.Question] = ()
+    total: int | None = None
+
+
+def _given(photos: Path | None, *, sample: int, seed: int) -> _Given:
+    return _Given() if photos is None else _Given(*tasks.photos(photos, most=max(sample, SAMPLE), seed=seed))
+
+
 def _report(
     asked: Sequence[searchers.Searcher],
     shop: tasks.Shop,
     seed: int,
-    photos: Path | None,
+    given: _Given,
     counting: Counting,
     *,
     among: Sequence[Any] | None,
 ) -> Report:
+    searched = set(shop.listed if among is None else among)
+    photos = [question for question in given.questions if question.product in searched]
     measured: list[dict[str, Measured]] = [{} for _ in asked]
     skipped: dict[str, str] = {}
     failures: list[Failure] = []
-    for task, questions in _questions(shop, seed, photos, counting, among=among):
+    for task, questions in _questions(shop, None if given.total is None else photos, counting, among=among):
         if len(questions) < tasks.LEAST_QUESTIONS:
             skipped[task] = f"{len(questions)} questions; {tasks.LEAST_QUESTIONS} are needed."
             continue
@@ -226,14 +247,13 @@ def _report(
         ],
         skipped=skipped,
         failures=failures,
+        left_out=(given.total or 0) - len(photos),
     )
 
 
 def _questions(
-    shop: tasks.Shop, seed: int, photos: Path | None, counting: Counting, *, among: Sequence[Any] | None
+    shop: tasks.Shop, photos: list[tasks.Question] | None, counting: Counting, *, among: Sequence[Any] | None
 ) -> Iterator[tuple[str, list[tasks.Question]]]:
-    # Before the others, which take their time: a mistake in the file is told at once.
-    given = [] if photos is None else tasks.photos(photos, most=max(len(shop.sample), SAMPLE), seed=seed)
     made: dict[str, Iterable[tasks.Question]] = {
         tasks.OTHER_PICTURE: tasks.other_pictures(shop),
         tasks.SIMULATED_PHOTO: tasks.simulated_photos(shop),
@@ -246,7 +266,7 @@ def _questions(
             counting(len(found), len(shop.sample), note=f"{task}: questions")
         yield task, found
     if photos is not None:
-        yield tasks.PHOTO, given
+        yield tasks.PHOTO, photos
 
 
 def _ask(

@@ -49,14 +49,15 @@ class Question:
 
 
 class Shop:
-    """The listed products, and a sample of them that is the same for the same `seed`."""
+    """The listed products, and a sample of them that is the same for the same `seed`: those of `first`, then others."""
 
-    def __init__(self, *, sample: int, seed: int) -> None:
+    def __init__(self, *, sample: int, seed: int, first: Iterable[Any] = ()) -> None:
         products = catalog.current().products().using(conf.settings.DATABASE).order_by()
         keys = list(products.values_list("pk", flat=True).distinct())
         keys.sort(key=lambda key: hashlib.md5(f"{seed}/{key}".encode(), usedforsecurity=False).digest())
+        wanted = set(first)
         self.listed = keys
-        self.sample = keys[:sample]
+        self.sample = sorted(keys, key=lambda key: key not in wanted)[:sample]
         self._categories: dict[Any, str] | None = None
 
     def categories(self) -> dict[Any, str]:
@@ -104,10 +105,10 @@ def same_category(shop: Shop, *, among: Iterable[Any] | None = None) -> Iterator
             yield Question(task=SAME_CATEGORY, product=product, category=category, right=sizes[category] - 1)
 
 
-def photos(path: Path, *, most: int, seed: int) -> list[Question]:
-    """Return questions from a CSV of photos and the keys of the products on them, two columns with a header.
+def photos(path: Path, *, most: int, seed: int) -> tuple[list[Question], int]:
+    """Return `most` questions from a CSV of photos and the keys of the products on them, and how many it has.
 
-    Paths are relative to the file. Raises TaskError naming the line that can't be used.
+    It has two columns and a header; paths are relative to it. Raises TaskError naming the line that can't be used.
     """
     key = catalog.product_model()._meta.pk
     try:
@@ -128,7 +129,7 @@ def photos(path: Path, *, most: int, seed: int) -> list[Question]:
         found.append(Question(task=PHOTO, product=product, image_key=name, data=data))
     if rows and not catalog.current().products().filter(pk__in=[question.product for question in found]).exists():
         raise TaskError(f"None of the products that {path} names is listed: give their primary keys.")
-    return found
+    return found, len(rows)
 
 
 def right(question: Question, products: Sequence[Any], shop: Shop) -> list[bool]:

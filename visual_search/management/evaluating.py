@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from visual_search.insight import contact_sheet, evaluation
+from visual_search.insight import contact_sheet, evaluation, tasks
 from visual_search.management import indexes, lines
 
 
@@ -91,4 +91,9 @@ def table(report: evaluation.Report) -> Sequence[str]:
                 )
                 said.append(f"{'  difference':{width}}{cells}")
     said += ["", *(f"{task}: skipped, {reason}" for task, reason in report.skipped.items())]
+    if report.left_out:
+        said.append(
+            f"{tasks.PHOTO}: {report.left_out} photos left out, more than are asked or of products that are not "
+            "searched; --sample takes more."
+        )
     return said

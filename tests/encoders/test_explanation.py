@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import timm
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from tests import factories
-from visual_search import exceptions
+from tests.encoders.conftest import FULL
+from tests.images import pictures
+from visual_search import encoders, exceptions
 from visual_search.encoders import base, explanation, parts
 
 CHANNELS, KEPT = 6, 4
@@ -45,18 +51,41 @@ def test_contributions__sum_to_the_similarity_of_the_stored_parts(
 
 
 def test_contributions__of_a_real_encoder_sum_to_its_similarity(lite0: base.Encoder) -> None:
-    pictures = [
+    shown = [
         Image.open(io.BytesIO(factories.picture(colour, shape, size=224)))
         for colour, shape in [("crimson", "circle"), ("seagreen", "circle"), ("navy", "bar")]
     ]
-    features = lite0.encode(pictures)
+    features = lite0.encode(shown)
     transform = parts.Transform(parts.unit(features)[0].mean(0) * 0.5)
-    found = base.feature_map(lite0, pictures)
+    found = base.feature_map(lite0, shown)
     (vectors, _) = transform.centred(features)
 
     heat, _ = explanation.contributions(found[0], found[1], transform=transform)
 
     assert heat.sum() == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-4)
+
+
+def test_maps__of_a_network_that_averages_and_of_one_that_looks_twice(lite0: base.Encoder) -> None:
+    images = [pictures.scene(300, 200), pictures.scene(200, 300).rotate(90)]
+    twice: Any = encoders.load({**FULL, "crops": 2}, device="cpu", runtime="torch")
+    expected = base.feature_map(lite0, images)
+
+    np.testing.assert_array_equal(explanation.maps(lite0, images), expected)
+    np.testing.assert_allclose(explanation.maps(twice, images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto"])
+def test_maps__refuse_a_network_that_pools_otherwise(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model(name, pretrained=False, num_classes=0)
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    spec = {"name": f"timm:{name}", "weights": str(tmp_path / "weights.pt"), "precision": "float32"}
+    encoder = encoders.load(spec, device="cpu", runtime="torch")
+
+    with pytest.raises(exceptions.EncoderError) as caught:
+        explanation.maps(encoder, [pictures.scene()])
+
+    assert caught.value.code == "feature_map_unavailable"
 
 
 def test_contributions__are_where_the_likeness_is() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,30 @@ from PIL import Image
 
 from tests import factories
 from visual_search import exceptions, models
+from visual_search.encoders import base, tiny
+from visual_search.indexing.generations import lifecycle
 from visual_search.retrieval import answers, explanation
 from visual_search.retrieval.query import Query, Term
 
 pytestmark = pytest.mark.django_db
+
+
+class Bent(tiny.TinyEncoder):
+    """Pool in another way than by the average, as a vision transformer does."""
+
+    name = "bent"
+    fingerprint = base.fingerprint(architecture="bent")
+
+    def encode(self, images: Sequence[Image.Image]) -> base.Features:
+        return super().encode(images) ** 3
+
+
+def encoded_with(*encoders: str) -> None:
+    """Make an index of `encoders` the live one."""
+    index = lifecycle.create(encoders)
+    factories.embed()
+    index.refresh_from_db()
+    lifecycle.activate(index, force=True)
 
 
 @pytest.fixture
@@ -96,6 +117,21 @@ def test_explain__refuses_what_is_no_result(shelf: dict[str, Any], who: str) -> 
         explanation.explain(Query(product=shelf["crimson"], filters=filters), product)
 
     assert caught.value.code == "product_not_found"
+
+
+def test_explain__refuses_an_encoder_that_does_not_average_its_map(shelf: dict[str, Any]) -> None:
+    encoded_with(f"{__name__}.Bent")
+
+    with pytest.raises(exceptions.EncoderError) as caught:
+        explanation.explain(Query(product=shelf["crimson"]), shelf["teal"])
+
+    assert caught.value.code == "feature_map_unavailable"
+
+
+def test_explain__takes_the_first_encoder_that_averages_its_map(shelf: dict[str, Any]) -> None:
+    encoded_with(f"{__name__}.Bent", "tiny")
+
+    assert explanation.explain(Query(product=shelf["crimson"]), shelf["teal"]).part == "tiny"
 
 
 def test_explain__refuses_several_terms(shelf: dict[str, Any]) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from visual_search.encoders import base, network, parts
+from visual_search.encoders import base, parts
+
+if TYPE_CHECKING:
+    from visual_search.encoders import network
 
 MIDDLE = 0.7
 """Share of each side that the second look sees."""
@@ -40,6 +44,11 @@ class TwoCrops:
     def seen(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
         """Return what the map covers of a picture of `size`: left, top, right, bottom, as shares of it."""
         return self.encoder.seen(size)
+
+
+def whole(encoder: base.Encoder) -> base.Encoder:
+    """Return what looks once, at the whole picture: `encoder`, or what it looks twice with."""
+    return encoder.encoder if isinstance(encoder, TwoCrops) else encoder
 
 
 def _middle(image: Image.Image) -> Image.Image:

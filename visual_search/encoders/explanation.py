@@ -9,15 +9,37 @@ a Euclidean part contributes is measured by its direction, too.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from visual_search import exceptions
-from visual_search.encoders import base, parts, regions
+from visual_search.encoders import base, crops, parts, regions
+
+AVERAGE = 0.999
+"""Cosine of an averaged map to the features above which they are its average, but for rounding."""
 
 _RAMP = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32)
 """Five colours of matplotlib's "inferno", from nothing to most."""
+
+
+def maps(encoder: base.Encoder, images: Sequence[Image.Image]) -> base.Features:
+    """Return the maps [n, c, h, w] whose averages are the features of RGB `images`; where it looks twice, of the whole.
+
+    Raises `EncoderError` (`feature_map_unavailable`) where `encoder` has none, or pools in another way, as a vision
+    transformer with a class token does: what positions contribute would be made up.
+    """
+    encoder = crops.whole(encoder)
+    found, features = base.feature_map(encoder, images), encoder.encode(images)
+    averaged = found.mean((2, 3))
+    lengths = np.linalg.norm(averaged, axis=1) * np.linalg.norm(features, axis=1)
+    if averaged.shape != features.shape or ((averaged * features).sum(axis=1) < AVERAGE * lengths).any():
+        raise exceptions.EncoderError(
+            f"The features of {encoder.name} are no plain average of its map, so that positions have no share in them.",
+            code="feature_map_unavailable",
+        )
+    return found
 
 
 def contributions(a: base.Features, b: base.Features, *, transform: parts.Transform) -> tuple[parts.Floats, ...]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from visual_search import exceptions
-from visual_search.encoders import base, registry
+from visual_search.encoders import base, crops, registry
 
 Box = tuple[float, float, float, float]
 Floats = npt.NDArray[np.float32]
@@ -79,9 +79,7 @@ def finder(spec: registry.Spec, **machine: str) -> base.Encoder | None:
     None where it has no feature map. `machine` goes to `registry.load`. The larger one has a copy of the weights in
     memory, from the first call on. Raises `EncoderError` where `spec` can't be loaded.
     """
-    encoder = registry.load(spec, **machine)
-    # One that looks twice finds things on the whole picture.
-    encoder = getattr(encoder, "encoder", encoder)
+    encoder = crops.whole(registry.load(spec, **machine))
     if not hasattr(encoder, "feature_map"):
         return None
     options = {"name": spec} if isinstance(spec, str) else {name: spec[name] for name in spec if name != "crops"}

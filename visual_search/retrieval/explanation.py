@@ -42,7 +42,8 @@ class Explanation:
     """Why `result` is near to `query`: each side's `heat` sums to `similarity`, the cosine of the parts `part`.
 
     Both pictures are centred on the catalogue's mean, a photo too: what all pictures have in common explains nothing.
-    The similarity of a search by photo is uncentred, and higher; other parts, such as colour, come on top.
+    The similarity of a search by photo is uncentred, and higher; other parts, such as colour, come on top. Of an
+    encoder that looks twice, it is what the whole pictures have in common.
     """
 
     part: str
@@ -55,8 +56,9 @@ class Explanation:
 def explain(query: Query, product: Any) -> Explanation:
     """Explain why `product` (an instance or a key) answers `query`, which asks with one product or photo.
 
-    Encodes both pictures anew, with the first of the live index's encoders that has a feature map. Raises InvalidQuery
-    (`product_not_found` where `product` is no result of it: hidden, or without a vector), BadImage, and EncoderError.
+    Encodes both pictures anew, with the first of the live index's encoders whose features are the average of a map.
+    Raises InvalidQuery (`product_not_found` where `product` is no result of it: hidden, or without a vector), BadImage,
+    and EncoderError.
     """
     term = query.terms[0]
     if len(query.terms) != 1 or term.words is not None:
@@ -98,15 +100,16 @@ def _only(product: Any) -> Any:
 
 
 def _maps(encoder: joined.Joined, looked_at: list[Image.Image]) -> tuple[int, base.Features]:
-    """Return the maps of the pictures [n, c, h, w] by the first part that has a map, and the number of that part."""
+    """Return the maps of the pictures [n, c, h, w] by the first part that has one to average, and its number."""
     for number, part in enumerate(encoder.encoders):
         try:
-            return number, base.feature_map(part, looked_at)
+            return number, explanation.maps(part, looked_at)
         except EncoderError as error:
             if error.code != "feature_map_unavailable":
                 raise
     raise EncoderError(
-        f"The encoder {encoder.name} has no feature map, so that its results can't be explained.",
+        f"The encoder {encoder.name} has no feature map that its features are the average of, so that its results "
+        "can't be explained.",
         code="feature_map_unavailable",
     )
 

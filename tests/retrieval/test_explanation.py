@@ -134,6 +134,14 @@ def test_explain__takes_the_first_encoder_that_averages_its_map(shelf: dict[str,
     assert explanation.explain(Query(product=shelf["crimson"]), shelf["teal"]).part == "tiny"
 
 
+def test_explain__teaches_the_mean_of_photos_nothing(shelf: dict[str, Any]) -> None:
+    learnt = models.PhotoMean.objects.get().count
+
+    explanation.explain(Query(photo=factories.picture("crimson")), shelf["teal"])
+
+    assert models.PhotoMean.objects.get().count == learnt
+
+
 def test_explain__refuses_several_terms(shelf: dict[str, Any]) -> None:
     terms = tuple(Term(product=product) for product in shelf.values())
 

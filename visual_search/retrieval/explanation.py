@@ -71,7 +71,7 @@ def explain(query: Query, product: Any) -> Explanation:
         queryset=_only(product),
         limit=1,
     )
-    found = answers.answer(one)
+    found = answers.answer(one, learn=False)
     if found.index is None or not found.products or found.products[0].matched_image is None:
         raise InvalidQuery("This product is no result of that search.", code="product_not_found")
     index = SearchIndex.objects.using(conf.settings.DATABASE).get(pk=found.index)

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, TypeVar
 from django.apps import apps
 from django.core.files.base import File
 from django.db import Error, models
+from django.db.models.expressions import Case, RowRange, When, Window
+from django.db.models.functions import FirstValue
 from django.db.models.manager import BaseManager
 from django.utils.module_loading import import_string
 
@@ -180,6 +182,34 @@ def said(ask: Callable[[Any], Said], product: Any, *, otherwise: Said) -> Said:
         name = getattr(ask, "__name__", ask)
         logger.exception("The catalog's %s() failed for product %s.", name, getattr(product, "pk", None))
         return otherwise
+
+
+def narrows(products: models.QuerySet[Any]) -> bool:
+    """Return whether `filter()` only ever takes away from `products`, whatever it asks for.
+
+    Its condition goes inside: what it joins is counted by an aggregate, and a window or DISTINCT ON compares what it
+    leaves alone. Either way there may come what `products` hide.
+    """
+    return products.query.group_by is None and not _compares(products)
+
+
+def by_key(products: models.QuerySet[Any], condition: models.Q) -> models.QuerySet[Any]:
+    """Return those of `products` that meet `condition`, which is on their key alone, as they are among all of them.
+
+    Where a window or DISTINCT ON compares them, it is asked after that, as one more window over the product itself: at
+    the cost of comparing all again.
+    """
+    if not _compares(products):
+        return products.filter(condition)
+    met = Window(FirstValue(Case(When(condition, then=True), default=False)), frame=RowRange(start=0, end=0))
+    return products.alias(visual_search_met=met).filter(visual_search_met=True)
+
+
+def _compares(products: models.QuerySet[Any]) -> bool:
+    """Return whether it depends on the others which products are there, or what they are annotated with."""
+    query = products.query
+    windows = (getattr(each, "contains_over_clause", False) for each in (*query.annotations.values(), query.where))
+    return bool(query.distinct_fields) or any(windows)
 
 
 def product_model() -> type[models.Model]:

@@ -122,8 +122,7 @@ def _hydrate(
     keys = [match.product for match in matches]
     if not keys:
         return []
-    shown = gate.shown.in_bulk(keys)
-    chosen = shown if gate.narrowed is None else gate.narrowed.in_bulk(keys)
+    shown, chosen = gate.load(keys)
     products = []
     for match in matches:
         if match.product in shown and (product := chosen.get(match.product)) is not None:

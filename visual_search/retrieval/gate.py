@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import time
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
+from django.db.models.constants import LOOKUP_SEP
 
 from visual_search import catalog, conf
 from visual_search.indexing.sources import texts
@@ -33,12 +37,13 @@ class Gate:
     """The condition on `embedding.product_id` as SQL without parameters, and the querysets that results come from.
 
     `conditions` are what `sql` asks of a key, as SQL that comes after it. `shown` are the catalog's products;
-    `narrowed` the caller's queryset, or None.
+    `filtered` what the filters leave, where it isn't `shown` itself; `narrowed` the caller's queryset, or None.
     """
 
     sql: str
     conditions: tuple[str, ...] = ()
     shown: models.QuerySet[Any]
+    filtered: tuple[models.QuerySet[Any], ...] = ()
     narrowed: models.QuerySet[Any] | None = None
     empty: bool = False
 
@@ -46,27 +51,53 @@ class Gate:
         """Return the condition on another `column` with keys of products."""
         return " AND ".join(f"{column} {condition}" for condition in self.conditions)
 
+    def load(self, keys: Sequence[Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        """Return the catalog's products by key, and the caller's: those of `keys` that pass by now."""
+        wanted = models.Q(pk__in=keys)
+        passing = (models.Q(pk__in=each.values("pk")) for each in self.filtered)
+        found = catalog.by_key(self.shown, functools.reduce(operator.and_, passing, wanted))
+        shown = {product.pk: product for product in found}
+        if self.narrowed is None:
+            return shown, shown
+        return shown, {product.pk: product for product in catalog.by_key(self.narrowed, wanted)}
+
 
 def of(query: Query) -> Gate:
     """Return the gate of `query`. What it hides is never shown, counted or hinted at."""
     shown = catalog.current().products(query.request).using(conf.settings.DATABASE)
-    if query.filters:
-        shown = shown.filter(**query.filters)
+    shown, filtered = _filtered(shown, query.filters)
     narrowed = None if query.queryset is None else query.queryset.using(conf.settings.DATABASE)
     conditions = []
-    for queryset in [shown] if narrowed is None else [shown, narrowed]:
+    for queryset in (shown, *filtered, *([] if narrowed is None else [narrowed])):
         # An ordering inside IN (...) costs a sort that nobody sees, but for DISTINCT ON, which picks by it.
         chosen = queryset if queryset.query.distinct_fields else queryset.order_by()
         try:
             sql, values = chosen.values("pk").query.get_compiler(conf.settings.DATABASE).as_sql()
         except EmptyResultSet:
-            return Gate(sql="FALSE", shown=shown, narrowed=narrowed, empty=True)
+            return Gate(sql="FALSE", shown=shown, filtered=filtered, narrowed=narrowed, empty=True)
         conditions.append(f"IN ({statement.literal(sql, values)})")
     for term in query.terms:
         if term.words is not None and term.weight < 0:
             conditions.append(statement.literal(_MATCHING, [texts.config(), term.words]))
     sql = " AND ".join(f"embedding.product_id {condition}" for condition in conditions)
-    return Gate(sql=sql, conditions=tuple(conditions), shown=shown, narrowed=narrowed)
+    return Gate(sql=sql, conditions=tuple(conditions), shown=shown, filtered=filtered, narrowed=narrowed)
+
+
+def _filtered(
+    shown: models.QuerySet[Any], filters: Mapping[str, Any]
+) -> tuple[models.QuerySet[Any], tuple[models.QuerySet[Any], ...]]:
+    """Return `shown` with `filters`; where that may widen it, `shown` alone and what the filters leave of all products.
+
+    Those on what `shown` annotates leave it of `shown`: the plain model has no such thing.
+    """
+    if not filters or catalog.narrows(shown):
+        return shown.filter(**filters), ()
+    own = {*shown.query.annotations, *shown.query._filtered_relations}  # type: ignore[attr-defined]
+    annotated = {lookup: value for lookup, value in filters.items() if lookup.split(LOOKUP_SEP)[0] in own}
+    plain = {lookup: value for lookup, value in filters.items() if lookup not in annotated}
+    every = shown.model._base_manager.using(conf.settings.DATABASE)
+    parts = ((every.filter(**plain), plain), (shown.filter(**annotated), annotated))
+    return shown, tuple(filtered for filtered, given in parts if given)
 
 
 def estimate(index: int, gate: Gate | None = None) -> int:

@@ -51,7 +51,8 @@ def _first(shown: models.QuerySet[Any], key: str) -> Any:
     with contextlib.suppress(ValidationError, ValueError, OverflowError):
         parsed = catalog.product_model()._meta.pk.to_python(key)
         if "\0" not in key:
-            found = shown.using(conf.settings.DATABASE).filter(pk=parsed).first()
+            among = catalog.by_key(shown.using(conf.settings.DATABASE), models.Q(pk=parsed))
+            found = next(iter(among[:1]), None)
     if found is None:
         raise InvalidQuery("There is no such product. Check its key.", code="product_not_found")
     return found

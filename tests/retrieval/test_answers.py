@@ -122,6 +122,12 @@ def test_exclude__never_comes_back(shelf: dict[str, Any]) -> None:
     assert found == [second, *others]
 
 
+def test_exclude__none_hides_nothing(shelf: dict[str, Any]) -> None:
+    query = Query(product=shelf["crimson circle"].pk, exclude=[None, catalog.product_model()(pk=None)])
+
+    assert len(names(query)) == 5
+
+
 def test_group__only_the_nearest_variant_is_shown(shelf: dict[str, Any]) -> None:
     for number, product in enumerate(shelf.values()):
         product.price = number // 3  # all circles are one article, all bars another
@@ -281,11 +287,29 @@ def test_query__with_what_is_no_queryset_of_products(wrong: Any, said: str) -> N
         Query(product=factories.product(), queryset=wrong(catalog.product_model()._default_manager))
 
 
-@pytest.mark.parametrize("key", ["abc", object(), 3.5j])
+@pytest.mark.parametrize("key", ["abc", object(), 3.5j, float("inf")])
 def test_query__with_what_is_no_key(key: Any) -> None:
     for arguments in ({"product": key}, {"photo": b"x", "exclude": [key]}):
         with pytest.raises(exceptions.InvalidQuery, match="no key of a product"):
             Query(**arguments)
+
+
+def test_query__with_a_product_that_is_not_saved() -> None:
+    for ask in (lambda product: Query(product=product), lambda product: Term(product=product)):
+        with pytest.raises(exceptions.InvalidQuery, match="save it first"):
+            ask(catalog.product_model()(pk=None))
+
+
+@pytest.mark.parametrize("exclude", [5, None, "12"])
+def test_exclude__of_what_are_no_keys(exclude: Any) -> None:
+    with pytest.raises(exceptions.InvalidQuery, match="exclude is"):
+        Query(product=factories.product(), exclude=exclude)
+
+
+def test_exclude__of_rows_in_place_of_keys_says_how_to_get_keys() -> None:
+    product = factories.product()
+    with pytest.raises(exceptions.InvalidQuery, match="flat=True"):
+        Query(product=product, exclude=catalog.product_model()._default_manager.values_list("pk"))
 
 
 def test_query__does_not_show_the_photo_where_it_is_printed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +101,7 @@ class Query:
             object.__setattr__(self, name, None if value is None else round(float(value), 6))
         if self.per_seller is not None and self.per_seller < 1:
             raise InvalidQuery(f"per_seller is {self.per_seller!r}; give 1 or more.")
-        object.__setattr__(self, "exclude", tuple(_key(key) for key in self.exclude))
+        object.__setattr__(self, "exclude", _keys(self.exclude))
         if self.queryset is not None:
             _expect_plain(self.queryset)
 
@@ -140,9 +140,20 @@ def _key(value: Any) -> Any:
     if isinstance(value, models.Model):
         value = value.pk
     try:
-        return catalog.product_model()._meta.pk.to_python(value)
-    except (ValidationError, TypeError, ValueError):
-        raise InvalidQuery(f"{value!r:.80} is no key of a product: give a product, or its primary key.") from None
+        key = catalog.product_model()._meta.pk.to_python(value)
+    except (ValidationError, TypeError, ValueError, OverflowError):
+        flat = " A values_list() of keys needs flat=True." if isinstance(value, tuple) else ""
+        raise InvalidQuery(f"{value!r:.80} is no key of a product: give a product, or its primary key.{flat}") from None
+    if key is None:
+        raise InvalidQuery("The product has no key yet: save it first.")
+    return key
+
+
+def _keys(values: Any) -> tuple[Any, ...]:
+    """Return the keys of `values`, without None: what isn't saved is no result anyway."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidQuery(f"exclude is {values!r:.80}; give a list of products, or of their primary keys.")
+    return tuple(_key(value) for value in values if getattr(value, "pk", value) is not None)
 
 
 def _expect_plain(queryset: Any) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import uuid
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -165,3 +167,41 @@ def test_record__in_a_transaction_leaves_its_commit_durable() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SHOW synchronous_commit")
         assert cursor.fetchone() == ("on",)
+
+
+@contextlib.contextmanager
+def begun_by_hand() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        try:
+            yield
+        finally:
+            cursor.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def without_autocommit() -> Iterator[None]:
+    transaction.set_autocommit(False)
+    try:
+        yield
+    finally:
+        transaction.commit()
+        transaction.set_autocommit(True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("begin", [begun_by_hand, without_autocommit])
+def test_record__in_a_transaction_that_django_did_not_begin(begin: Any) -> None:
+    product = factories.product(pictures=[])
+    failing: Any = SimpleNamespace(kind="photo", index=None, products=[SimpleNamespace(pk=1)] * 2, milliseconds=1.0)
+
+    with begin():
+        with CaptureQueriesContext(connection) as queries:
+            recorded = events.record(answer(product))
+            assert events.record(failing) is None
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            assert cursor.fetchone() == ("on",)
+
+    assert "BEGIN" not in [query["sql"] for query in queries]
+    assert models.SearchEvent.objects.get().pk == recorded

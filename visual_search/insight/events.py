@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from visual_search import catalog, conf
 from visual_search.models import ResultEvent, SearchEvent
-from visual_search.retrieval import answers
+from visual_search.retrieval import answers, statement
 
 logger = logging.getLogger("visual_search.insight")
 
@@ -31,7 +31,6 @@ def record(answer: answers.Answer, *, product: Any = None, request: HttpRequest 
     """
     if not wanted(request) or (request is not None and request.method == "HEAD"):
         return None
-    database = conf.settings.DATABASE
     search = SearchEvent(
         kind=answer.kind,
         index_id=answer.index,
@@ -40,12 +39,12 @@ def record(answer: answers.Answer, *, product: Any = None, request: HttpRequest 
         milliseconds=answer.milliseconds,
     )
     try:
-        if connections[database].in_atomic_block:
-            # A savepoint in the shop's transaction: a failure here must not poison it.
-            with transaction.atomic(database):
-                _insert(search, answer, unhurried=False)
-        else:
+        if statement.alone():
             _insert(search, answer, unhurried=True)
+        else:
+            # The shop's transaction: a failure here must not poison it, and its commit waits for the disk.
+            with statement.savepoint():
+                _insert(search, answer, unhurried=False)
     except Error:
         logger.warning("A search could not be recorded.", exc_info=True)
         return None

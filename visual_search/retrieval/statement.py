@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -38,6 +39,24 @@ def alone() -> bool:
     raw = connection.connection
     # The last: nobody has said BEGIN by hand.
     return not connection.in_atomic_block and raw.autocommit and raw.info.transaction_status == TransactionStatus.IDLE
+
+
+@contextlib.contextmanager
+def savepoint() -> Iterator[None]:
+    """Undo what is done inside where it fails, and nothing else of the transaction that there is.
+
+    Django's `atomic()` knows of none that was begun by hand, and can't begin its own within it.
+    """
+    with connections[conf.settings.DATABASE].cursor() as cursor:
+        for command in _BEGIN:
+            cursor.execute(command)
+        try:
+            yield
+        except Exception:
+            for command in _UNDO:
+                cursor.execute(command)
+            raise
+        cursor.execute(_UNDO[-1])
 
 
 def configured(sql: str, settings: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 import time
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import DataError, connection, transaction
 from django.db.models import F
 from django.test import RequestFactory, override_settings
 from django.views.debug import ExceptionReporter
@@ -39,6 +41,27 @@ class Grouped(catalog.Catalog):
 
 class Sellers(Grouped):
     group = catalog.Catalog.group  # type: ignore[assignment]
+
+
+class Annotated(Grouped):
+    """Has what it groups by from its own queryset alone."""
+
+    def products(self, request: Any = None) -> Any:
+        return super().products(request).annotate(article=F("price"), owner=F("stock"))
+
+    def group(self, product: Any) -> Any:
+        return product.article
+
+    def seller(self, product: Any) -> Any:
+        return product.owner
+
+
+class Unhashable(Grouped):
+    def group(self, product: Any) -> Any:
+        return ([product.price],)
+
+    def seller(self, product: Any) -> Any:
+        return {product.price}
 
 
 class Failing(Grouped):
@@ -154,6 +177,29 @@ def test_group_and_seller__failing_for_one_product_cost_nobody_the_page(
     assert sorted(name[0] for name in found) == ["c", "r", "s"]
     for hook in ("group", "seller"):
         assert f"The catalog's {hook}() failed for product {shelf['crimson bar'].pk}" in caplog.text
+
+
+def test_group_and_seller__are_asked_of_what_the_catalog_brings_along(shelf: dict[str, Any]) -> None:
+    manager = catalog.product_model()._default_manager
+    manager.filter(name__endswith="circle").update(price=1, stock=1)
+    manager.filter(name__endswith="bar").update(price=2, stock=1)
+    query = Query(product=shelf["crimson circle"].pk, queryset=manager.all())
+    with using("Annotated"):
+        found = names(query)
+        capped = names(dataclasses.replace(query, terms=(), per_seller=1))
+
+    assert sorted(name.split()[1] for name in found) == ["bar", "circle"]
+    assert len(capped) == 1
+
+
+def test_group_and_seller__that_are_no_keys_count_as_none(
+    shelf: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with using("Unhashable"):
+        assert len(names(Query(product=shelf["crimson circle"].pk, per_seller=1))) == 5
+
+    for hook in ("group", "seller"):
+        assert f"The catalog's {hook}() of product {shelf['crimson bar'].pk} can't be hashed" in caplog.text
 
 
 def test_per_seller__caps_and_still_fills_the_page(shelf: dict[str, Any]) -> None:
@@ -372,6 +418,19 @@ def test_answer__a_catalog_that_fails_for_pictures_costs_the_picture_only(
     found = answers.answer(Query(product=shelf["crimson bar"])).products
 
     assert [product.matched_image for product in found] == [None] * 5
+
+
+def test_answer__an_error_of_the_database_is_no_products_own(
+    shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any, product: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+
+    monkeypatch.setattr(type(catalog.current()), "images", fail)
+
+    with pytest.raises(DataError), transaction.atomic():
+        answers.answer(Query(product=shelf["crimson bar"]))
 
 
 def test_similarity__is_at_most_one(shelf: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.db import Error
 from django.views.decorators.debug import sensitive_variables
 
 from visual_search import catalog, conf
@@ -84,11 +85,11 @@ def _search(index: SearchIndex | None, query: Query, *, explain: bool, learn: bo
     wanted = query.limit * WIDER if thinned else query.limit
     while True:
         found = fusion.products(index, query, gate=gate, limit=wanted, explain=explain)
-        products = _hydrate(found.matches, gate, shop, index, query.kind)
+        products, listed = _hydrate(found.matches, gate, shop, index, query.kind)
         if grouped:
-            products = ranking.collapse(products, shop)
+            products = ranking.collapse(products, shop, listed=listed)
         if query.per_seller is not None:
-            products = ranking.cap(products, shop, query.per_seller)
+            products = ranking.cap(products, shop, query.per_seller, listed=listed)
         if len(products) >= query.limit or len(found.matches) < wanted or wanted >= MOST_RANKED:
             break
         wanted = min(wanted * WIDER, MOST_RANKED)
@@ -113,15 +114,15 @@ def _search(index: SearchIndex | None, query: Query, *, explain: bool, learn: bo
 
 def _hydrate(
     matches: Sequence[nearest.Match], gate: gates.Gate, shop: catalog.Catalog, index: SearchIndex | None, kind: str
-) -> list[Any]:
-    """Return the products of `matches` in their order: from one query of the catalog's, and one of the caller's.
+) -> tuple[list[Any], dict[Any, Any]]:
+    """Return the products of `matches` in their order, and the catalog's own by key: from one query of each.
 
     Both are asked again: what was hidden since the search is left out. The pictures come from the catalog's products,
     which bring them along.
     """
     keys = [match.product for match in matches]
     if not keys:
-        return []
+        return [], {}
     shown, chosen = gate.load(keys)
     products = []
     for match in matches:
@@ -132,12 +133,14 @@ def _hydrate(
             product.matched_image = None if key is None else _image(shop, shown[match.product], key)
             product.matched_region = match.region or None
             products.append(product)
-    return products
+    return products, shown
 
 
 def _image(shop: catalog.Catalog, product: Any, key: str) -> ProductImage | None:
     try:
         return next((image for image in shop.images(product) if image.key == key), None)
+    except Error:
+        raise
     except Exception:
         logger.exception("The catalog could not list the pictures of product %s.", product.pk)
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connections
@@ -12,32 +13,48 @@ from visual_search import catalog, conf
 from visual_search.indexing.generations import hnsw
 from visual_search.models import ProductEmbedding, SearchIndex
 
+logger = logging.getLogger("visual_search.retrieval")
+
 MOST_DIVERSIFIED = 100
 """Products among which differences are measured: n * n of them."""
 
 
-def collapse(products: Sequence[Any], shop: catalog.Catalog) -> list[Any]:
-    """Keep the nearest variant of each article, as `Catalog.group` tells them."""
+def collapse(products: Sequence[Any], shop: catalog.Catalog, *, listed: Mapping[Any, Any]) -> list[Any]:
+    """Keep the nearest variant of each article, as `Catalog.group` tells them of the catalog's products, by key."""
     seen: set[Any] = set()
     kept = []
     for product in products:
-        group = catalog.said(shop.group, product, otherwise=None)
+        group = _said(shop.group, listed[product.pk])
         if group is None or group not in seen:
             kept.append(product)
             seen.add(group)
     return kept
 
 
-def cap(products: Sequence[Any], shop: catalog.Catalog, most: int) -> list[Any]:
-    """Keep at most `most` products of each seller, the nearest ones; those without a seller all stay."""
+def cap(products: Sequence[Any], shop: catalog.Catalog, most: int, *, listed: Mapping[Any, Any]) -> list[Any]:
+    """Keep at most `most` products of each seller, the nearest ones; those without a seller all stay.
+
+    `listed` are the catalog's products by key, which have what `Catalog.seller` reads.
+    """
     counts: Counter[Any] = Counter()
     kept = []
     for product in products:
-        seller = catalog.said(shop.seller, product, otherwise=None)
+        seller = _said(shop.seller, listed[product.pk])
         counts[seller] += 1
         if seller is None or counts[seller] <= most:
             kept.append(product)
     return kept
+
+
+def _said(ask: Callable[[Any], Any], product: Any) -> Any:
+    """Return what `ask` says of `product`; None, logged, where it can't be told or be compared."""
+    value = catalog.said(ask, product, otherwise=None)
+    try:
+        hash(value)
+    except TypeError:
+        logger.error("The catalog's %s() of product %s can't be hashed: return a key.", ask.__name__, product.pk)
+        return None
+    return value
 
 
 def diversify(

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image, ImageDraw
 
+from example_shop.catalogue.models import Category
 from tests import factories, watching
 from visual_search import models
 from visual_search.encoders import tiny
@@ -243,6 +244,51 @@ def test_photo__is_unavailable_while_the_database_is_away(client: Client, shop: 
         503,
         "We can&#x27;t look into our shelves right now. Please try again in a minute.",
     )
+
+
+def shelves(request: Any) -> dict[str, Any]:
+    """Count what a shop's own templates have in every page's head."""
+    return {"shelves": Category.objects.count()}
+
+
+def times_out(needle: str) -> Any:
+    """Have the first statement with `needle` in it, and none after it, meet Postgres's own timeout."""
+    met = []
+
+    def execute_slowly(execute: Any, sql: Any, *arguments: Any) -> Any:
+        if needle not in str(sql) or met:
+            return execute(sql, *arguments)
+        met.append(sql)
+        execute("SET LOCAL statement_timeout = 50", None, *arguments[1:])
+        return execute("SELECT pg_sleep(5)", None, *arguments[1:])
+
+    return connection.execute_wrapper(execute_slowly)
+
+
+@pytest.mark.parametrize(
+    ("needle", "ask"),
+    [
+        ('FROM "catalogue_product"', lambda client, red: client.get(similar(red.pk))),
+        ("visual_search_searchindex", lambda client, red: client.get(similar(red.pk))),
+        ("querytree", lambda client, red: client.get(SEARCH, {"text": "red"})),
+        ('FROM "catalogue_product"', lambda client, red: client.post(PHOTO, {"photo": upload()})),
+        ("visual_search_searchindex", lambda client, red: client.get(PHOTO)),
+    ],
+)
+def test_pages__in_a_transaction_that_a_timeout_has_broken(
+    client: Client, shop: SimpleNamespace, settings: Any, needle: str, ask: Any
+) -> None:
+    options = settings.TEMPLATES[0]["OPTIONS"]
+    processors = [*options["context_processors"], "tests.test_views.shelves"]
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "OPTIONS": {**options, "context_processors": processors}}]
+    assert connection.in_atomic_block  # as ATOMIC_REQUESTS has it
+
+    with times_out(needle):
+        response = ask(client, shop.red)
+
+    # The form and the page need no colour.
+    assert response.status_code == (200 if needle == "visual_search_searchindex" else 503)
+    assert response.context["shelves"] == 1
 
 
 def test_photo__is_throttled(client: Client, shop: SimpleNamespace, settings: Any) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -33,9 +34,10 @@ def similar(request: HttpRequest, pk: str) -> HttpResponse:
     if (wait := throttles.SearchThrottle().seconds_to_wait(request)) is not None:
         return _render(request, "visual_search/problem.html", {}, problem=problems.throttled(wait))
     try:
-        product = parameters.product(request, pk)
-        colour, share = _colour(request.GET)
-        answer = answers.answer(Query(product=product.pk, request=request, limit=RESULTS, colour=colour))
+        with _apart():
+            product = parameters.product(request, pk)
+            colour, share = _colour(request.GET)
+            answer = answers.answer(Query(product=product.pk, request=request, limit=RESULTS, colour=colour))
     except Exception as error:
         found = problems.of(error)
         if found is None or found.status not in (404, 503):
@@ -65,7 +67,8 @@ def search(request: HttpRequest) -> HttpResponse:
     if (wait := throttles.SearchThrottle().seconds_to_wait(request)) is not None:
         return _render(request, template, context, problem=problems.throttled(wait))
     try:
-        answer = answers.answer(Query(words=context["words"], request=request, limit=RESULTS))
+        with _apart():
+            answer = answers.answer(Query(words=context["words"], request=request, limit=RESULTS))
     except Exception as error:
         found = problems.of(error)
         if found is None or found.status in (403, 404):
@@ -92,7 +95,8 @@ def photo(request: HttpRequest) -> HttpResponse:
     if (wait := throttles.UploadThrottle().seconds_to_wait(request)) is not None:
         return _show_photo(request, {}, problem=problems.throttled(wait))
     try:
-        return _search(request)
+        with _apart():
+            return _search(request)
     except Exception as error:
         found = problems.of(error)
         if found is None or found.status in (403, 404):
@@ -150,7 +154,8 @@ def _colour(sent: QueryDict) -> tuple[float | None, float | None]:
     What is no share is left out: somebody played with the address.
     """
     try:
-        index = SearchIndex.objects.using(conf.settings.DATABASE).live()
+        with _apart():
+            index = SearchIndex.objects.using(conf.settings.DATABASE).live()
         asked = parameters.share(dict(sent.lists()), "colour")
     except DatabaseError:
         return None, None  # the search says so, and the form needs no database
@@ -160,6 +165,12 @@ def _colour(sent: QueryDict) -> tuple[float | None, float | None]:
     if usual is None:
         return None, None
     return asked, usual if asked is None else asked
+
+
+def _apart() -> contextlib.AbstractContextManager[Any]:
+    """Return what undoes a search that failed in the request's transaction: the page that says so may have to query."""
+    database = conf.settings.DATABASE
+    return transaction.atomic(database) if connections[database].in_atomic_block else contextlib.nullcontext()
 
 
 def _render(

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests import factories
 from visual_search import catalog, exceptions, models
+from visual_search.encoders import tiny
 from visual_search.indexing.generations import lifecycle
 from visual_search.retrieval import answers, live, nearest
 from visual_search.retrieval.query import Query, Term
@@ -463,6 +464,53 @@ def test_answer__to_a_photo_follows_the_live_index_too(shelf: dict[str, Any]) ->
     ):
         live.keep(former)
         assert answers.answer(query).index == current
+
+
+class Pipe(io.RawIOBase):
+    """A stream that can be read once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._data.readinto(buffer)
+
+
+def test_photo__that_can_be_read_once_is_asked_with_in_parts_and_in_another_index(shelf: dict[str, Any]) -> None:
+    data = factories.picture("crimson", "bar")
+    halves = ((0, 0, 1, 0.5), (0, 0.5, 1, 1))
+    found = []
+    for photo in (data, Pipe(data)):
+        query = Query(terms=tuple(Term(photo=photo, region=half) for half in halves))
+        live.keep(models.SearchIndex(pk=10**9, encoders=["tiny"], fingerprint="0" * 64))
+        found.append(names(query))
+
+    assert found[0] == found[1] != []
+
+
+def test_photo__is_encoded_once_however_wide_the_page_has_to_look(
+    shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.product_model()._default_manager.update(price=1)
+    live.keep(None)
+    encoded, asked = [], []
+    encode, ask = tiny.TinyEncoder.encode, nearest.products
+    monkeypatch.setattr(
+        tiny.TinyEncoder, "encode", lambda self, images: (encoded.append(len(images)), encode(self, images))[1]
+    )
+    monkeypatch.setattr(
+        nearest, "products", lambda *a, **options: (asked.append(options["limit"]), ask(*a, **options))[1]
+    )
+    monkeypatch.setattr(answers, "WIDER", 2)
+
+    with using("Grouped"):
+        assert len(names(Query(photo=factories.picture("crimson", "bar"), limit=2))) == 1
+
+    assert asked == [4, 8]
+    assert encoded == [1]
 
 
 def test_answer__to_a_photo_when_the_former_index_is_gone() -> None:

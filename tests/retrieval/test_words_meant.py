@@ -109,7 +109,7 @@ def test_fusion__is_that_of_the_two_rankings(shelf: dict[str, Any]) -> None:
     gate = gates.of(query)
     said = words.products(index, str(query.words), gate=gate, without=(), limit=100)
     meant = alike(str(query.words), limit=100)
-    found = fusion.products(index, query, gate=gate, limit=5)
+    found = fusion.products(index, query, gate=gate, target=None, limit=5)
     scores = fusion.reciprocal_ranks([(1.0, said), (1.0, meant)])
     assert [match.product for match in found.matches] == fusion.in_order(scores)[:5]
     assert max(found.relevance.values()) <= 1

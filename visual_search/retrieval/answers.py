@@ -10,11 +10,13 @@ from typing import Any
 
 from django.db import Error
 from django.views.decorators.debug import sensitive_variables
+from PIL import Image
 
 from visual_search import catalog, conf
 from visual_search.catalog import ProductImage
+from visual_search.images import source
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
-from visual_search.retrieval import fusion, live, nearest, photomean, ranking, tiers, words
+from visual_search.retrieval import fusion, live, nearest, photomean, photos, ranking, tiers, words
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query
 
@@ -71,6 +73,7 @@ def answer(query: Query, *, explain: bool = False, learn: bool = True) -> Answer
     """
     started = time.perf_counter()
     words.expect_searchable(query)
+    query = _read(query)
     found = live.answering(lambda index: _search(index, query, explain=explain, learn=learn))
     if found is None and query.kind == "text":
         found = _search(None, query, explain=explain, learn=learn)
@@ -78,13 +81,29 @@ def answer(query: Query, *, explain: bool = False, learn: bool = True) -> Answer
     return replace(found, milliseconds=(time.perf_counter() - started) * 1000)
 
 
+@sensitive_variables()
+def _read(query: Query) -> Query:
+    """Return `query` with its photos as bytes: a stream can be read once, and each region and index asks for it."""
+    streams = {
+        id(term.photo): term.photo
+        for term in query.terms
+        if term.photo is not None and not isinstance(term.photo, Image.Image)
+    }
+    if not streams:
+        return query
+    read = {key: source.read(photo, limits=photos.upload_limits()) for key, photo in streams.items()}
+    terms = tuple(replace(term, photo=read.get(id(term.photo), term.photo)) for term in query.terms)
+    return replace(query, product=None, photo=None, words=None, terms=terms)
+
+
 def _search(index: SearchIndex | None, query: Query, *, explain: bool, learn: bool) -> Answer:
     gate, shop = gates.of(query), catalog.current()
     grouped = type(shop).group is not catalog.Catalog.group
     thinned = grouped or query.per_seller is not None or query.diversity > 0
     wanted = query.limit * WIDER if thinned else query.limit
+    target = fusion.target(index, query)
     while True:
-        found = fusion.products(index, query, gate=gate, limit=wanted, explain=explain)
+        found = fusion.products(index, query, gate=gate, target=target, limit=wanted, explain=explain)
         products, listed = _hydrate(found.matches, gate, shop, index, query.kind)
         if grouped:
             products = ranking.collapse(products, shop, listed=listed)

@@ -36,17 +36,30 @@ class Found:
     photos: tuple[targets.Vector, ...] = field(default=(), repr=False)
 
 
-def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit: int, explain: bool = False) -> Found:
+def target(index: SearchIndex | None, query: Query) -> targets.Target | None:
+    """Return the target of what `query` asks with that has a vector in `index`, or None; raise as `targets.of` does."""
+    return None if index is None or not targets.terms(index, query) else targets.of(index, query)
+
+
+def products(
+    index: SearchIndex | None,
+    query: Query,
+    *,
+    gate: gates.Gate,
+    target: targets.Target | None,
+    limit: int,
+    explain: bool = False,
+) -> Found:
     """Return up to `limit` products for `query`: the nearest ones, fused with those that match its words or mean them.
 
     Where it asks with nothing but words and finds nothing, products that have some of them come. Without an `index`
-    there are words only. Raises what `targets.of` raises, and `live.Changed`.
+    there are words only. `target` is that of `query`, which costs the encoder a photo each time that it is made. Raises
+    `live.Changed`.
     """
-    seen = [] if index is None else targets.terms(index, query)
+    seen = [] if index is None or target is None else targets.terms(index, query)
     said = [term for term in query.terms if term.words is not None and term.weight > 0]
     plan: nearest.Plan | None = None
-    if index is not None and seen and not said:
-        target = targets.of(index, query)
+    if index is not None and target is not None and not said:
         matches, plan = nearest.products(index, target, gate=gate, limit=limit, explain=explain)
         relevance = {match.product: match.similarity or 0.0 for match in matches}
         return Found(matches=matches, relevance=relevance, plan=plan, photos=target.photos)
@@ -61,8 +74,7 @@ def products(index: SearchIndex | None, query: Query, *, gate: gates.Gate, limit
         rankings = ranked(words.some)
     near: dict[Any, nearest.Match] = {}
     photos: tuple[targets.Vector, ...] = ()
-    if index is not None and seen:
-        target = targets.of(index, query)
+    if index is not None and target is not None:
         photos = target.photos
         if any(term.weight > 0 for term in seen):
             matches, plan = nearest.products(index, target, gate=gate, limit=depth, explain=explain)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db.models import Count, F, Window
+from django.db import connection
+from django.db.models import Count, F, Value, Window
 from django.db.models.functions import RowNumber
 from django.db.models.lookups import GreaterThan
+from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from visual_search import catalog
@@ -17,6 +20,8 @@ from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query
 
 pytestmark = pytest.mark.django_db
+
+SECOND = dt.timedelta(seconds=1)
 
 OF_THE_EXAMPLE_SHOP = catalog.product_model()._meta.label == "catalogue.Product"
 
@@ -122,6 +127,22 @@ def test_load__asks_again_for_the_filters(shelf: dict[str, Any], showing: Any) -
     assert list(gate.load(keys)[0]) == [shelf["two"].pk]
     catalog.product_model()._default_manager.filter(pk=shelf["two"].pk).update(price=12)
     assert gate.load(keys) == ({}, {})
+
+
+def test_estimate__is_kept_where_only_the_seconds_have_changed(shelf: dict[str, Any]) -> None:
+    minute = dt.datetime(2026, 11, 29, 12, 30, tzinfo=dt.UTC)
+
+    def explained(since: dt.datetime) -> int:
+        """Search at `since`; return how often Postgres was asked for an estimate."""
+        newer = catalog.product_model()._default_manager.alias(since=Value(since)).filter(since__gt=since - 60 * SECOND)
+        with CaptureQueriesContext(connection) as queries:
+            assert len(answers.answer(Query(product=shelf["one"], queryset=newer)).products) == 3
+        return sum("EXPLAIN" in query["sql"] for query in queries)
+
+    gates._estimates.clear()
+    assert [explained(minute + seconds * SECOND) for seconds in (1, 1.25, 59.999, 61)] == [1, 0, 0, 1]
+    # Whole statements would fill the memory.
+    assert all(len(key) == 32 for _, key in gates._estimates)
 
 
 @pytest.mark.parametrize(

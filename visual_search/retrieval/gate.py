@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import operator
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -24,7 +26,10 @@ from visual_search.retrieval.query import Query
 ESTIMATE_SECONDS = 60.0
 ESTIMATES_KEPT = 512
 
-_estimates: OrderedDict[tuple[int, str], tuple[float, int]] = OrderedDict()
+_estimates: OrderedDict[tuple[int, bytes], tuple[float, int]] = OrderedDict()
+
+_SECONDS = re.compile(r"(?<=\d\d:\d\d):\d\d(\.\d+)?")
+"""Of a time in SQL: where it is now, each search would have an estimate of its own."""
 
 
 _MATCHING = f"""NOT IN (
@@ -101,9 +106,13 @@ def _filtered(
 
 
 def estimate(index: int, gate: Gate | None = None) -> int:
-    """Return about how many vectors of `index` pass `gate`, or are there: Postgres's estimate, kept for a minute."""
+    """Return about how many vectors of `index` pass `gate`, or are there: Postgres's estimate, kept for a minute.
+
+    Gates that differ in the seconds of a time alone share it.
+    """
     now, condition = time.monotonic(), "TRUE" if gate is None else gate.sql
-    if (kept := _estimates.get((index, condition))) and now - kept[0] < ESTIMATE_SECONDS:
+    key = index, hashlib.sha256(_SECONDS.sub("", condition).encode()).digest()
+    if (kept := _estimates.get(key)) and now - kept[0] < ESTIMATE_SECONDS:
         return kept[1]
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
@@ -113,7 +122,7 @@ def estimate(index: int, gate: Gate | None = None) -> int:
         )
         plan = cursor.fetchone()[0]
     rows: int = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
-    _estimates[index, condition] = (now, rows)
+    _estimates[key] = (now, rows)
     while len(_estimates) > ESTIMATES_KEPT:
         _estimates.popitem(last=False)
     return rows

@@ -127,6 +127,12 @@ def test_naive_times__are_good_enough(database: str, tmp_path: Path) -> None:
     assert use("tests.settings_naive", database, tmp_path) == WORKS | {"tables": {"default": tables}}
 
 
+def test_server_side_binding__changes_nothing(database: str, tmp_path: Path) -> None:
+    tables = ["auth_user", "catalogue_product", "visual_search_productembedding"]
+
+    assert use("tests.settings_bound", database, tmp_path) == WORKS | {"tables": {"default": tables}}
+
+
 def test_drf_spectacular__is_not_needed(database: str, tmp_path: Path) -> None:
     blocked = "import sys; sys.modules['drf_spectacular'] = None\n"
     tables = ["auth_user", "catalogue_product", "visual_search_productembedding"]

@@ -81,15 +81,15 @@ def write(
         cursor.execute(
             f"""
             INSERT INTO {table} (product_id, title, text, config, vector, embedding, fingerprint)
-            SELECT new.key, new.title, new.text, %(config)s,
-                setweight(to_tsvector(%(config)s::regconfig, new.title), 'A')
-                    || to_tsvector(%(config)s::regconfig, new.text),
-                new.embedding::halfvec, CASE WHEN new.embedding IS NULL THEN '' ELSE %(fingerprint)s END
+            SELECT new.key, new.title, new.text, %(config)s::text,
+                setweight(to_tsvector(%(config)s::text::regconfig, new.title), 'A')
+                    || to_tsvector(%(config)s::text::regconfig, new.text),
+                new.embedding::halfvec, CASE WHEN new.embedding IS NULL THEN '' ELSE %(fingerprint)s::text END
             FROM unnest(%(keys)s::{key}[], %(titles)s::text[], %(texts)s::text[], %(embeddings)s::text[])
                 new(key, title, text, embedding)
             LEFT JOIN {table} old ON old.product_id = new.key
             WHERE (old.title, old.text, old.config, old.fingerprint) IS DISTINCT FROM
-                (new.title, new.text, %(config)s, coalesce(%(fingerprint)s, old.fingerprint))
+                (new.title, new.text, %(config)s::text, coalesce(%(fingerprint)s::text, old.fingerprint))
             ORDER BY new.key
             ON CONFLICT (product_id) DO UPDATE SET title = excluded.title, text = excluded.text,
                 config = excluded.config, vector = excluded.vector, embedding = excluded.embedding,

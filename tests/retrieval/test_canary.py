@@ -56,6 +56,23 @@ def test_measure__complains_where_recall_is_low(
     assert (warning.id, f"index reindex {index.pk}" in str(warning.hint)) == ("visual_search.W011", True)
 
 
+def test_measure__goes_on_where_another_index_is_activated_meanwhile(
+    index: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = lifecycle.create()
+    factories.embed()
+    other.refresh_from_db()
+    sample = canary._sample
+
+    def sample_and_activate(*arguments: Any) -> Any:
+        lifecycle.activate(other, force=True)
+        return sample(*arguments)
+
+    monkeypatch.setattr(canary, "_sample", sample_and_activate)
+
+    assert (canary.measure(samples=2).index, models.SearchIndex.objects.live()) == (index.pk, other)
+
+
 def test_measure__without_an_index() -> None:
     with pytest.raises(exceptions.NoLiveIndex):
         canary.measure()

@@ -98,5 +98,6 @@ def _sample(index: SearchIndex, samples: int) -> list[Any]:
 def _keys(index: SearchIndex, query: Query, gate: gates.Gate, *, exact: bool) -> set[Any]:
     width = NEIGHBOURS * nearest.OVERSAMPLE * (1 + index.regions)
     target = targets.of(index, query)
-    found, _ = nearest.ask(index, target, gate=gate, limit=NEIGHBOURS, exact=exact, width=width)
+    # Another index may be activated meanwhile: the figures are of this one all the same.
+    found, _ = nearest.ask(index, target, gate=gate, limit=NEIGHBOURS, exact=exact, width=width, live_only=False)
     return {match.product for match in found}

@@ -9,6 +9,7 @@ from django.test import override_settings
 
 from tests import factories, sessions
 from visual_search import models
+from visual_search.checks import database
 from visual_search.indexing import locks, reconciler
 from visual_search.indexing.intake import changes
 
@@ -32,6 +33,40 @@ def live() -> models.SearchIndex:
 
 def test_status__of_a_new_shop() -> None:
     assert run("status") == "There is no index yet: run `manage.py visual_search sync`, or start a worker.\n"
+
+
+def test_sync__of_an_empty_shop_makes_no_index_that_is_fitted_on_nothing() -> None:
+    assert run("sync") == "The shop lists no products yet: the first index is made for the first of them.\n"
+    assert not models.SearchIndex.objects.exists()
+
+    factories.product()
+    run("sync")
+
+    assert models.SearchIndex.objects.get().fitted_on == 1
+
+
+def test_status__says_what_no_signal_announced(live: models.SearchIndex) -> None:
+    factories.product()
+    changes.fold()
+    models.QueuedProduct.objects.all().delete()
+
+    assert "1 listed products have no picture in it, and are not queued: `sync` looks" in run("status")
+    run("sync")
+    assert "not queued" not in run("status")
+
+
+def test_status__and_check_of_an_index_that_the_shop_has_outgrown(live: models.SearchIndex) -> None:
+    assert database.check_recall(databases=["default"]) == []
+    for _ in range(17):
+        factories.product()
+    factories.embed()
+
+    assert "It was fitted on 3 pictures: `index create` makes one that is fitted on all." in run("status")
+    (warning,) = database.check_recall(databases=["default"])
+    assert (warning.id, warning.hint) == (
+        "visual_search.W017",
+        "It can't tell yet what all pictures have in common. Run `manage.py visual_search index create`.",
+    )
 
 
 def test_sync_and_status__of_a_shop() -> None:

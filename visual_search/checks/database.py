@@ -11,8 +11,10 @@ from django.db import DatabaseError, connections
 
 from visual_search import conf
 from visual_search.checks.messages import error, warning
+from visual_search.encoders import parts
 from visual_search.indexing.generations import hnsw
 from visual_search.indexing.sources import texts
+from visual_search.indexing.vectors import fit
 from visual_search.models import SearchIndex
 from visual_search.retrieval import canary
 
@@ -77,7 +79,7 @@ def check_text_config(databases: Sequence[str] | None = None, **kwargs: Any) -> 
 
 
 def check_recall(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """W011, W013: HNSW misses too much of what is nearest, as the recall canary found; or there is no HNSW index."""
+    """W011, W013, W017: the live index misses too much, has no HNSW index, or was fitted on too few pictures."""
     alias = conf.settings.DATABASE
     if not databases or alias not in databases or check_engine():
         return []
@@ -90,6 +92,10 @@ def check_recall(databases: Sequence[str] | None = None, **kwargs: Any) -> list[
     if not hnsw.valid(live.pk):
         message = f"{hnsw.name(live.pk)} is missing or INVALID: searches of {live} compare every vector."
         return [warning(message, f"Run `manage.py visual_search index reindex {live.pk}`.", "W013")]
+    if fit.outgrown(live):
+        message = f"{live} was fitted on {live.fitted_on} pictures, before there were {parts.LEAST_FOR_MEAN}."
+        hint = "It can't tell yet what all pictures have in common. Run `manage.py visual_search index create`."
+        return [warning(message, hint, "W017")]
     found = 1.0 if live.recall is None else min(live.recall["unfiltered"], live.recall["filtered"])
     if found >= canary.LEAST_RECALL:
         return []

@@ -45,13 +45,16 @@ def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric:
 
 
 def ensure_first() -> bool:
-    """Create the first index if there never was one; return whether any index wants products."""
+    """Create the first index if there never was one; return whether any index wants products.
+
+    Not in an empty shop: it would be fitted on nothing, and stay so.
+    """
     if _indexes().kept().exists():
         return True
     first = None
     with transaction.atomic(conf.settings.DATABASE):
         _lock()
-        if not _indexes().exists():
+        if not _indexes().exists() and not changes.is_empty():
             first = _begin(conf.settings.ENCODERS, conf.settings.METRIC)
     if first is not None:
         _queue_all(first)

@@ -98,6 +98,11 @@ def queue_all(index: SearchIndex, *, forced: bool = False) -> int:
     return _queue([index], _keys(f"{sql} ORDER BY 1", parameters), priority=QueuedProduct.Priority.BULK, forced=forced)
 
 
+def is_empty() -> bool:
+    """Return whether the shop lists no product."""
+    return not catalog.current().products().using(conf.settings.DATABASE).order_by()[:1].exists()
+
+
 def queue_sample(index: SearchIndex, count: int) -> int:
     """Queue `count` of the products that `queue_all` queues: those that the fit takes first of all."""
     sql, parameters = _wanted()

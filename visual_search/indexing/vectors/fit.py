@@ -18,7 +18,7 @@ from visual_search.indexing import locks, memory
 from visual_search.indexing.intake import queue
 from visual_search.indexing.sources import pictures
 from visual_search.indexing.vectors import encoding, projection
-from visual_search.models import FitSample, IndexArrays, PhotoMean, QueuedProduct, SearchIndex
+from visual_search.models import FitSample, IndexArrays, PhotoMean, ProductEmbedding, QueuedProduct, SearchIndex
 
 PICTURES = 5_000
 """Pictures that are enough: the mean and 256 axes of more don't differ measurably."""
@@ -67,6 +67,14 @@ def _run(index: SearchIndex, deadline: float) -> bool:
     frozen = _freeze(index, encoder)
     memory.trim()
     return frozen
+
+
+def outgrown(index: SearchIndex) -> bool:
+    """Return whether `index` was fitted on too few pictures to know their mean, and has enough of them now."""
+    if index.fitted_on is None or index.fitted_on >= parts.LEAST_FOR_MEAN:
+        return False
+    ready = ProductEmbedding.objects.using(conf.settings.DATABASE).filter(index=index, state="ready", region=[])
+    return len(ready.values("pk")[: parts.LEAST_FOR_MEAN]) == parts.LEAST_FOR_MEAN
 
 
 def sampled(index: SearchIndex, products: Iterable[Any]) -> dict[str, base.Features]:

@@ -12,6 +12,7 @@ from visual_search.exceptions import VisualSearchError
 from visual_search.indexing import reconciler
 from visual_search.indexing.generations import hnsw, lifecycle, progress
 from visual_search.indexing.intake import changes, sweeper
+from visual_search.indexing.vectors import fit
 from visual_search.insight import events
 from visual_search.management import compressing, evaluating, filling, indexes
 from visual_search.models import SearchIndex
@@ -54,6 +55,9 @@ class Command(BaseCommand):
     def sync(self, *, strict: bool, **options: Any) -> None:
         lifecycle.ensure_first()
         kept = list(self._indexes().kept().order_by("id"))
+        if not kept and not self._indexes().exists():
+            self.stdout.write("The shop lists no products yet: the first index is made for the first of them.")
+            return
         if not kept:
             raise CommandError("Every index is retired: create one with `manage.py visual_search index create`.")
         for index in kept:
@@ -81,6 +85,14 @@ class Command(BaseCommand):
                 self.stdout.write(f"    HNSW: {building.phase}, {building.done} of {building.total}")
             for advice in hnsw.health(index.pk).advice if index.state == SearchIndex.State.LIVE else ():
                 self.stdout.write(self.style.WARNING(f"    {advice}"))
+            if index.state == SearchIndex.State.LIVE and fit.outgrown(index):
+                advice = f"It was fitted on {index.fitted_on} pictures: `index create` makes one that is fitted on all."
+                self.stdout.write(self.style.WARNING(f"    {advice}"))
+            if index.state in SearchIndex.KEPT and (without := changes.missing(index, sample=1)[0]):
+                self.stdout.write(
+                    f"    {without} listed products have no picture in it, and are not queued: `sync` looks for what no"
+                    " signal announced, as after loaddata"
+                )
             if state.last_error:
                 self.stdout.write(f"    last error: {state.last_error}")
 

@@ -141,6 +141,17 @@ def test_index__from_create_to_rollback(live: models.SearchIndex) -> None:
     )
 
 
+def test_index__evaluate_shows_how_far_it_is_in_a_terminal(
+    live: models.SearchIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+
+    call_command("visual_search", "index", "evaluate", str(live.pk), stdout=io.StringIO(), stderr=terminal)
+
+    assert "Measuring: recall, 3 of 3" in terminal.getvalue()
+
+
 def test_index__calibrate_takes_the_live_one(live: models.SearchIndex) -> None:
     said = run("index", "calibrate")
 

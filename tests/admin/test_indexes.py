@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests import factories
-from visual_search.indexing.generations import lifecycle
+from visual_search.indexing.generations import gate, lifecycle
 from visual_search.models import SearchIndex
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +123,27 @@ def test_activate__asks_before_it_does(two: tuple[SearchIndex, SearchIndex], sta
     assert said(done) == [f"Index {ready} is live.", back]
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.get_change_message()) == (str(ready.pk), "Activated.")
+
+
+def test_activate__takes_no_longer_than_a_page_may(
+    two: tuple[SearchIndex, SearchIndex], staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, ready = two
+    SearchIndex.objects.filter(pk=ready.pk).update(evaluation=None)
+    monkeypatch.setattr(lifecycle, "ACTIVATION_SECONDS", 0.0)
+
+    client = staff("activate_index")
+
+    done = client.post(activate(ready), follow=True)
+
+    assert said(done)[0].endswith(
+        "There was too little time to measure it. "
+        f"`manage.py visual_search index evaluate {ready.pk}` takes it; what it finds holds for an hour."
+    )
+    assert SearchIndex.objects.live() == live
+    gate.evaluate(ready)
+    client.post(activate(ready))
+    assert SearchIndex.objects.live() == ready
 
 
 def test_activate__of_several_is_refused(two: tuple[SearchIndex, SearchIndex], staff: Callable[..., Client]) -> None:

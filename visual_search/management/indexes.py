@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from visual_search import conf
 from visual_search.indexing.generations import builder, calibration, gate, graphs, hnsw, lifecycle, progress
-from visual_search.management import filling
+from visual_search.management import filling, lines
 from visual_search.models import SearchIndex
 
 
@@ -111,7 +112,8 @@ def _calibrate(command: Any, index: SearchIndex, **options: Any) -> None:
 
 
 def _evaluate(command: Any, index: SearchIndex, **options: Any) -> None:
-    found = gate.evaluate(index)
+    with _counted(command) as counting:
+        found = gate.evaluate(index, counting=counting)
     command.stdout.write(f"coverage          {found.coverage:.2%}, {found.failed} pictures failed")
     command.stdout.write(f"recall@10         {_percent(found.recall)} on {found.samples} pictures")
     command.stdout.write(f"finds a sibling   {_percent(found.sibling)}")
@@ -121,12 +123,21 @@ def _evaluate(command: Any, index: SearchIndex, **options: Any) -> None:
     command.stdout.write(command.style.SUCCESS("It passes the gate.") if found.passed else "It does not pass the gate.")
 
 
+@contextmanager
+def _counted(command: Any) -> Iterator[gate.Counting]:
+    """Show how far a measurement is, where somebody watches."""
+    line = lines.ProgressLine(command.stderr)
+    yield lambda what, done, total: line.say(f"Measuring: {what}, {done} of {total}")
+    line.close()
+
+
 def _percent(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.1%}"
 
 
 def _activate(command: Any, index: SearchIndex, *, force: bool = False, **options: Any) -> None:
-    former = lifecycle.activate(index, force=force)
+    with _counted(command) as counting:
+        former = lifecycle.activate(index, force=force, seconds=float("inf"), counting=counting)
     command.stdout.write(command.style.SUCCESS(f"Index {index} is live."))
     if former is not None:
         command.stdout.write("To go back: manage.py visual_search index rollback")

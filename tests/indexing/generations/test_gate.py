@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from pgvector import HalfVector
 
 from tests import factories
-from visual_search import catalog, exceptions
+from visual_search import catalog, conf, exceptions
 from visual_search.indexing.generations import gate, lifecycle
 from visual_search.indexing.intake import changes
 from visual_search.models import ProductEmbedding, SearchIndex
@@ -41,7 +44,10 @@ def test_evaluate__of_a_good_index_passes_and_is_stored() -> None:
     )
     assert found.passed
     index.refresh_from_db()
+    measured = index.evaluation.pop("measured")
     assert index.evaluation == {**asdict(found), "reasons": []}
+    assert time.time() - measured.pop("at") < 60
+    assert measured == {"pictures": 20, "rival": None, "ef_search": conf.settings.EF_SEARCH}
 
 
 def test_evaluate__of_an_empty_shop_passes() -> None:
@@ -170,6 +176,84 @@ def test_evaluate__stops_when_its_time_is_over() -> None:
     products(20)
     index: Any = factories.embed()
 
-    assert gate.evaluate(index, seconds=0).samples == 1
+    found = gate.evaluate(index, seconds=0)
+
+    assert (found.recall, found.samples) == (None, 0)
+    assert found.reasons[0].startswith("There was too little time to measure it. `manage.py visual_search index")
     assert gate.evaluate(index, samples=5).samples == 5
     assert catalog.product_model()._default_manager.count() == 20
+
+
+def test_run__ends_a_search_that_takes_too_long() -> None:
+    started = time.monotonic()
+
+    with pytest.raises(gate.OutOfTime):
+        gate._run("SELECT pg_sleep(20)", [], started + 0.3)
+
+    assert time.monotonic() - started < 5
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+def test_evaluate__counts_for_whoever_watches() -> None:
+    products(3)
+    index: Any = factories.embed()
+    said: list[tuple[str, int, int]] = []
+
+    gate.evaluate(index, counting=lambda *counts: said.append(counts))
+
+    assert said == [("recall", 1, 3), ("recall", 2, 3), ("recall", 3, 3)]
+
+
+def test_judge__goes_by_what_was_measured_within_the_last_hour() -> None:
+    products(5)
+    factories.embed()
+    index = second()
+    gate.evaluate(index)
+
+    assert gate.judge(index, seconds=0) == gate.evaluate(index)
+
+
+def _is_old(index: SearchIndex) -> None:
+    index.evaluation["measured"]["at"] -= gate.FRESH_SECONDS
+
+
+def _is_of_fewer_pictures(index: SearchIndex) -> None:
+    index.evaluation["measured"]["pictures"] = 4
+
+
+def _is_beside_another_index(index: SearchIndex) -> None:
+    index.evaluation["measured"]["rival"] = index.pk
+
+
+def _did_not_pass(index: SearchIndex) -> None:
+    index.evaluation["recall"] = 0.5
+
+
+def _was_hurried(index: SearchIndex) -> None:
+    gate.evaluate(index, seconds=0)
+
+
+@pytest.mark.parametrize(
+    "measured", [_is_old, _is_of_fewer_pictures, _is_beside_another_index, _did_not_pass, _was_hurried]
+)
+def test_judge__measures_anew(measured: Callable[[SearchIndex], None]) -> None:
+    products(5)
+    factories.embed()
+    index = second()
+    gate.evaluate(index)
+    measured(index)
+
+    assert not gate.judge(index, seconds=0).passed
+    assert gate.judge(index, seconds=60).passed
+
+
+def test_judge__counts_anew_what_waits() -> None:
+    products(5)
+    factories.embed()
+    index = second()
+    gate.evaluate(index)
+    changes.queue_all(index)
+
+    assert gate.judge(index, seconds=60).coverage == 0.0

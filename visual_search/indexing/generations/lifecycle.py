@@ -26,6 +26,9 @@ EVALUATED = 50
 EVALUATION_SECONDS = 3.0
 CALIBRATION_SECONDS = 3.0
 
+ACTIVATION_SECONDS = 5.0
+"""What an index is measured for at most while somebody waits for a page of the admin."""
+
 
 def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric: str | None = None) -> SearchIndex:
     """Create an index for `encoders` and `metric` (default: the settings') and queue the whole catalogue for it.
@@ -114,14 +117,22 @@ def advance(deadline: float = float("inf")) -> bool:
     return False
 
 
-def activate(index: SearchIndex, *, force: bool = False) -> SearchIndex | None:
+def activate(
+    index: SearchIndex,
+    *,
+    force: bool = False,
+    seconds: float | None = None,
+    counting: gate.Counting | None = None,
+) -> SearchIndex | None:
     """Make `index` the one that answers, in one transaction; return the one that did before.
 
-    A ready index has to pass the gate first, unless `force`. Raises IndexStateError.
+    A ready index has to pass the gate first, unless `force`: by what was measured within the last hour, or is within
+    `seconds` (default: ACTIVATION_SECONDS). Raises IndexStateError.
     """
     index.refresh_from_db(using=conf.settings.DATABASE)
     if index.state == State.READY and not force and _indexes().live() is not None:
-        found = gate.evaluate(index)
+        seconds = ACTIVATION_SECONDS if seconds is None else seconds
+        found = gate.judge(index, seconds=seconds, counting=counting)
         if not found.passed:
             raise IndexStateError(f"Index {index} does not pass the gate. " + " ".join(found.reasons), code="gate")
     with transaction.atomic(conf.settings.DATABASE):

@@ -1,16 +1,17 @@
-"""A save or delete of a product, or of one of its pictures, queues the product."""
+"""A save or delete of a product, or of one of its pictures, queues the product; a migration mends our foreign keys."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.apps import apps
-from django.db import models
-from django.db.models.signals import post_delete, post_save, pre_save
+from django.db import connections, models
+from django.db.models.signals import post_delete, post_migrate, post_save, pre_save
 
 from visual_search import catalog, conf
 from visual_search.exceptions import ConfigurationError
 from visual_search.indexing.intake import changes
+from visual_search.models import cascades
 
 _FORMER = "_visual_search_former"
 
@@ -22,6 +23,9 @@ def connect() -> None:
         shop = catalog.current()
     except ConfigurationError:
         return  # the checks say so
+    post_migrate.connect(
+        _migrated, sender=apps.get_app_config("visual_search"), dispatch_uid=f"visual_search.{_migrated.__name__}"
+    )
     pictures = []
     for label in shop.image_models:
         try:
@@ -37,6 +41,11 @@ def connect() -> None:
             _listen(model, pre_save, _picture_moves)
             _listen(model, post_save, _picture_changed)
             _listen(model, post_delete, _picture_changed)
+
+
+def _migrated(using: str, **kwargs: Any) -> None:
+    if using == conf.settings.DATABASE and connections[using].vendor == "postgresql":
+        cascades.restore()
 
 
 def _listen(model: type[models.Model], signal: Any, receiver: Any) -> None:

@@ -81,7 +81,12 @@ def register() -> None:
     ):
         checks.register(check, checks.Tags.compatibility)
     checks.register(database.check_engine, checks.Tags.compatibility)
-    for check in (database.check_extension, database.check_recall, database.check_text_config):
+    for check in (
+        database.check_extension,
+        database.check_recall,
+        database.check_text_config,
+        database.check_cascades,
+    ):
         checks.register(check, checks.Tags.database)
 
 

@@ -12,10 +12,11 @@ from django.db import DatabaseError, connections
 from visual_search import conf
 from visual_search.checks.messages import error, warning
 from visual_search.encoders import parts
+from visual_search.exceptions import ConfigurationError
 from visual_search.indexing.generations import hnsw
 from visual_search.indexing.sources import texts
 from visual_search.indexing.vectors import fit
-from visual_search.models import SearchIndex
+from visual_search.models import SearchIndex, cascades
 from visual_search.retrieval import canary
 
 LEAST_PGVECTOR = (0, 8, 4)
@@ -102,3 +103,22 @@ def check_recall(databases: Sequence[str] | None = None, **kwargs: Any) -> list[
     hint = f"Run `manage.py visual_search index reindex {live.pk}`, or raise EF_SEARCH; then `recall` measures again."
     message = f"HNSW found {found:.1%} of what is nearest in index {live}; {canary.LEAST_RECALL:.0%} are wanted."
     return [warning(message, hint, "W011")]
+
+
+def check_cascades(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W014: a delete of a product leaves rows of ours behind."""
+    alias = conf.settings.DATABASE
+    if not databases or alias not in databases or check_engine():
+        return []
+    try:
+        tables = cascades.missing()
+    except ConfigurationError:
+        return []  # E003 says so
+    if not tables:
+        return []
+    message = f"Deletes of products leave rows behind: without a foreign key that cascades are {', '.join(tables)}."
+    hint = (
+        "A migration that altered the product's key dropped them. Run `manage.py migrate`, even with nothing to "
+        "migrate: it makes them anew, and deletes what deleted products left."
+    )
+    return [warning(message, hint, "W014")]

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from celery import current_app
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from tests import factories, processes, sessions
 from tests.faults import storages
@@ -20,6 +22,7 @@ from visual_search.indexing import locks, reconciler
 from visual_search.indexing.generations import hnsw
 from visual_search.indexing.intake import nudge
 from visual_search.indexing.sources import readers
+from visual_search.insight import events
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.worker]
 
@@ -81,8 +84,8 @@ def test_save__with_a_broken_broker(tmp_path: Path, broker: str) -> None:
     shutil.rmtree(django_settings.MEDIA_ROOT, ignore_errors=True)
 
 
-def sent() -> list[list[Any]]:
-    """Return the arguments of what was sent to the worker, with the seconds until it is due."""
+def sent(task: Any = tasks.reconcile) -> list[list[Any]]:
+    """Return the arguments that `task` was sent to the worker with, and whether it was put off; empty the queue."""
     found = []
     with current_app.connection_for_read() as connection, connection.SimpleQueue(conf.settings.QUEUE) as queue:
         while True:
@@ -91,7 +94,7 @@ def sent() -> list[list[Any]]:
             except queue.Empty:
                 return found
             message.ack()
-            if message.headers["task"] == tasks.reconcile.name:
+            if message.headers["task"] == task.name:
                 found.append([*message.payload[0], message.headers["eta"] is not None])
 
 
@@ -139,3 +142,21 @@ def test_reconcile__ends_after_a_day_and_where_another_is_at_it(
     with sessions.within(locks.alone(reconciler.LOCK, 0)):
         tasks.reconcile()
     assert sent() == []
+
+
+def test_prune__sends_itself_until_all_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = models.SearchIndex.objects.create(encoders=["tiny"])
+    old = timezone.now() - timedelta(days=conf.settings.EVENT_RETENTION_DAYS + 1)
+    for _ in range(3):
+        models.SearchEvent.objects.create(kind="photo", index=index, results=0, milliseconds=1.0, created_at=old)
+    sent()
+    monkeypatch.setattr(events, "PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(tasks, "SECONDS", 0.0)
+
+    tasks.prune()
+    assert (models.SearchEvent.objects.count(), sent(tasks.prune)) == (1, [[False]])
+    tasks.prune()
+    assert models.SearchEvent.objects.count() == 0
+    sent()
+    tasks.prune()
+    assert sent(tasks.prune) == []

@@ -1,7 +1,7 @@
 """What has to run regularly: `CELERY_BEAT_SCHEDULE = {**visual_search.beat.SCHEDULE, ...}`.
 
 Imports nothing of Django's, so that a settings module can import it. Without a beat, cron can run
-`manage.py visual_search sweep`, `reconcile`, `index calibrate` and `recall`.
+`manage.py visual_search sweep`, `reconcile`, `prune`, `index calibrate` and `recall`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ def schedule(queue: str = "visual_search") -> dict[str, dict[str, Any]]:
         "visual_search.reconcile": {
             "task": "visual_search.reconcile",
             "schedule": crontab(hour=3, minute=30),
+            "options": {"queue": queue, "expires": NIGHT},
+        },
+        "visual_search.prune": {
+            "task": "visual_search.prune",
+            "schedule": crontab(hour=3, minute=50),
             "options": {"queue": queue, "expires": NIGHT},
         },
         "visual_search.calibrate": {

@@ -88,7 +88,7 @@ class Settings:
     """Record what kind of search was made and what was clicked (never a photo) for the analytics page."""
 
     EVENT_RETENTION_DAYS: int = 90
-    """Days after which `manage.py visual_search prune` deletes recorded searches."""
+    """Days after which recorded searches are deleted, by Celery's beat or by `manage.py visual_search prune`."""
 
     def __getattribute__(self, name: str) -> Any:
         found = chosen()

@@ -15,6 +15,7 @@ from visual_search.exceptions import EncoderError, NoLiveIndex
 from visual_search.indexing import reconciler, worker
 from visual_search.indexing.generations import calibration
 from visual_search.indexing.intake import nudge, sweeper
+from visual_search.insight import events
 from visual_search.models import SearchIndex
 from visual_search.retrieval import canary
 
@@ -87,6 +88,14 @@ def calibrate() -> None:
     index = SearchIndex.objects.using(conf.settings.DATABASE).live()
     if index is not None:
         calibration.calibrate(index, seconds=SECONDS)
+
+
+@shared_task(name="visual_search.prune", ignore_result=True)
+def prune() -> None:
+    """Delete recorded searches past their retention, some seconds' worth and then the next; run it every night."""
+    deadline = time.monotonic() + SECONDS
+    if events.prune(deadline=deadline) and time.monotonic() >= deadline:
+        prune.apply_async(queue=conf.settings.QUEUE)
 
 
 @shared_task(name="visual_search.recall", ignore_result=True)

@@ -139,6 +139,15 @@ def test_prune__deletes_what_is_older(monkeypatch: pytest.MonkeyPatch) -> None:
     assert events.prune(30) == 0
 
 
+def test_prune__goes_on_where_its_deadline_ended_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "PRUNED_AT_ONCE", 2)
+    for _ in range(5):
+        _aged(31)
+
+    assert events.prune(30, deadline=0) == 2
+    assert events.prune(30) == 3
+
+
 def test_prune__keeps_what_the_setting_says(settings: Any) -> None:
     settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "EVENT_RETENTION_DAYS": 7}
     _aged(8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 import uuid
 from typing import Any
 
@@ -106,8 +107,8 @@ def wanted(request: HttpRequest | None) -> bool:
     return bool(conf.settings.RECORD_EVENTS) and not declined
 
 
-def prune(days: int | None = None) -> int:
-    """Delete searches older than `days` (default EVENT_RETENTION_DAYS); return how many there were.
+def prune(days: int | None = None, *, deadline: float = float("inf")) -> int:
+    """Delete searches older than `days` (default EVENT_RETENTION_DAYS), until `deadline`; return how many went.
 
     They go in transactions of a thousand, the oldest first, so that it can be stopped and resumed.
     """
@@ -124,4 +125,6 @@ def prune(days: int | None = None) -> int:
         with transaction.atomic(database):
             ResultEvent.objects.using(database).filter(search_id__in=keys).delete()
             pruned += SearchEvent.objects.using(database).filter(pk__in=keys).delete()[0]
+        if time.monotonic() >= deadline:
+            break
     return pruned

@@ -17,7 +17,7 @@ _FORMER = "_visual_search_former"
 
 
 def connect() -> None:
-    """Listen to the product model and to the catalog's image models, and to their subclasses; to nothing else."""
+    """Listen to the product model and the catalog's image models, to their subclasses, and to the product's parents."""
     try:
         product = catalog.product_model()
         shop = catalog.current()
@@ -32,6 +32,7 @@ def connect() -> None:
             pictures.append(apps.get_model(label))
         except (LookupError, ValueError):
             continue  # check E005 says so
+    parents = product._meta.get_parent_list()
     for model in apps.get_models():
         # A signal's sender is the very class that was saved: a proxy, or a child with a table of its own.
         if issubclass(model, product):
@@ -41,6 +42,9 @@ def connect() -> None:
             _listen(model, pre_save, _picture_moves)
             _listen(model, post_save, _picture_changed)
             _listen(model, post_delete, _picture_changed)
+        elif model._meta.concrete_model in parents:
+            # A delete of it deletes the product first.
+            _listen(model, post_save, _parent_saved)
 
 
 def _migrated(using: str, **kwargs: Any) -> None:
@@ -59,17 +63,35 @@ def _product_saved(
     update_fields: frozenset[str] | None,
     **kwargs: Any,
 ) -> None:
-    if raw or using != conf.settings.DATABASE:
+    if not (raw or using != conf.settings.DATABASE or _unread(update_fields)):
+        changes.record(catalog.current().concerns(instance), using=using)
+
+
+def _parent_saved(
+    sender: type[models.Model],
+    instance: models.Model,
+    created: bool,
+    raw: bool,
+    using: str,
+    update_fields: frozenset[str] | None,
+    **kwargs: Any,
+) -> None:
+    """Take the save of a row in a parent's table as one of the product that it belongs to, where it does to one."""
+    if raw or created or using != conf.settings.DATABASE or _unread(update_fields):
         return
+    rows = catalog.product_model()._base_manager.using(using)
+    product = rows.filter(**{sender._meta.pk.name: instance.pk}).first()
+    if product is not None:
+        _product_saved(product, raw=raw, using=using, update_fields=update_fields)
+
+
+def _unread(update_fields: frozenset[str] | None) -> bool:
+    """Return whether a save of these fields touches none that pictures and words are read from."""
+    if update_fields is None:
+        return False
     shop = catalog.current()
-    if update_fields is not None and update_fields.isdisjoint(_read_from(shop)):
-        return
-    changes.record(shop.concerns(instance), using=using)
-
-
-def _read_from(shop: catalog.Catalog) -> set[str]:
     named = catalog.TEXT_FIELDS if shop.text_fields is None else shop.text_fields
-    return {*shop.image_field_names(), *named}
+    return update_fields.isdisjoint({*shop.image_field_names(), *named})
 
 
 def _product_deleted(instance: models.Model, using: str, **kwargs: Any) -> None:

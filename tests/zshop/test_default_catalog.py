@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import connection
+from django.db.models.signals import post_delete, post_save, pre_save
 from django.test import override_settings
 from django.urls import reverse
 
 import visual_search
 from tests import factories
 from tests.zshop.models import Article, Bargain, Book
-from visual_search import catalog, models
+from visual_search import catalog, models, signals
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +134,42 @@ def test_subclasses__of_the_product_model_are_products() -> None:
     assert (found[0].name, type(found[0])) == ("Book", Article)
     (book,) = visual_search.similar_to(Bargain.objects.get(name="Bargain"), queryset=Book.objects.all())
     assert (type(book), book.pages) == (Book, 100)
+
+
+@pytest.fixture
+def bookshop(settings: Any) -> Iterator[None]:
+    """Sell books alone, whose name and picture are in another table, that of all articles."""
+    books = override_settings(VISUAL_SEARCH={**settings.VISUAL_SEARCH, "PRODUCT_MODEL": "zshop.Book"})
+    with books, isolated(post_save), isolated(post_delete), isolated(pre_save):
+        signals.connect()
+        yield
+
+
+@contextmanager
+def isolated(signal: Any) -> Iterator[None]:
+    """Forget who began to listen to `signal` within the block."""
+    receivers = list(signal.receivers)
+    yield
+    signal.receivers = receivers
+    signal.sender_receivers_cache.clear()
+
+
+@pytest.mark.usefixtures("bookshop")
+def test_save__of_a_products_parent_row_is_recorded() -> None:
+    book, article = Book.objects.create(name="Book"), Article.objects.create(name="no book")
+    models.ProductChange.objects.all().delete()
+
+    for model in (Article, Bargain):
+        parent = model.objects.get(pk=book.pk)
+        parent.save()
+        parent.save(update_fields=["stock"])
+        parent.save(update_fields=["name"])
+        model.objects.get(pk=article.pk).save()
+    assert [change.product_id for change in models.ProductChange.objects.all()] == [book.pk] * 4
+
+    models.ProductChange.objects.all().delete()
+    book.save()
+    assert [change.product_id for change in models.ProductChange.objects.all()] == [book.pk]
 
 
 def test_subclasses__deleted_leave_nothing() -> None:

@@ -293,6 +293,15 @@ def test_answer__refuses_by_the_live_index_and_not_by_the_former(shelf: dict[str
         {"terms": (Term(product=1),), "product": 1},
         {"product": 1, "diversity": 1.5},
         {"product": 1, "per_seller": 0},
+        {"product": 1, "per_seller": "3"},
+        {"product": 1, "per_seller": 2.5},
+        {"product": 1, "colour": "0.3"},
+        {"product": 1, "diversity": "x"},
+        {"product": 1, "diversity": None},
+        {"product": 1, "colour": [0.5]},
+        {"product": 1, "filters": [("price", 1)]},
+        {"terms": [1]},
+        {"terms": Term(words="boots")},
     ],
 )
 def test_query__that_makes_no_sense(wrong: dict[str, Any]) -> None:
@@ -307,6 +316,11 @@ def test_query__that_makes_no_sense(wrong: dict[str, Any]) -> None:
         {"product": 1, "weight": float("nan")},
         {"product": 1, "region": (0, 0, 1, 1)},
         {"photo": b"x", "region": (0.5, 0, 0.5, 1)},
+        {"photo": b"x", "region": (0, 0, 1)},
+        {"photo": b"x", "region": (0, 0, "1", 1)},
+        {"photo": b"x", "region": 0.5},
+        {"product": 1, "weight": None},
+        {"product": 1, "weight": "1"},
     ],
 )
 def test_term__that_makes_no_sense(wrong: dict[str, Any]) -> None:
@@ -367,6 +381,13 @@ def test_filters__narrow_the_catalogs_own_products(shelf: dict[str, Any]) -> Non
     query = Query(product=shelf["crimson bar"], filters={"name__endswith": "bar"})
 
     assert sorted(names(query)) == ["royalblue bar", "seagreen bar"]
+
+
+@pytest.mark.parametrize("filters", [{"nope": 1}, {"price__lte": "abc"}, {"price__nope": 1}, {"price__in": 1}])
+def test_filters__that_the_orm_refuses(shelf: dict[str, Any], filters: dict[str, Any]) -> None:
+    with pytest.raises(exceptions.InvalidQuery, match="ORM lookups") as caught:
+        answers.answer(Query(product=shelf["crimson bar"], filters=filters))
+    assert caught.value.code == "invalid_filter"
 
 
 def test_queryset__keeps_what_it_annotates(shelf: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests import factories
 from visual_search import catalog
-from visual_search.retrieval import answers
+from visual_search.retrieval import answers, live
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query
 
@@ -140,6 +140,7 @@ def test_estimate__is_kept_where_only_the_seconds_have_changed(shelf: dict[str, 
         return sum("EXPLAIN" in query["sql"] for query in queries)
 
     gates._estimates.clear()
+    live.keep(None)
     assert [explained(minute + seconds * SECOND) for seconds in (1, 1.25, 59.999, 61)] == [1, 0, 0, 1]
     # Whole statements would fill the memory.
     assert all(len(key) == 32 for _, key in gates._estimates)

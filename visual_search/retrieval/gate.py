@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -9,15 +10,16 @@ import operator
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FieldError, ValidationError
 from django.db import connections, models
 from django.db.models.constants import LOOKUP_SEP
 
 from visual_search import catalog, conf
+from visual_search.exceptions import InvalidQuery
 from visual_search.indexing.sources import texts
 from visual_search.models import ProductEmbedding, ProductText
 from visual_search.retrieval import statement
@@ -68,24 +70,47 @@ class Gate:
 
 
 def of(query: Query) -> Gate:
-    """Return the gate of `query`. What it hides is never shown, counted or hinted at."""
+    """Return the gate of `query`. What it hides is never shown, counted or hinted at.
+
+    Raises InvalidQuery (`invalid_filter`) for filters that the ORM refuses.
+    """
     shown = catalog.current().products(query.request).using(conf.settings.DATABASE)
-    shown, filtered = _filtered(shown, query.filters)
     narrowed = None if query.queryset is None else query.queryset.using(conf.settings.DATABASE)
-    conditions = []
-    for queryset in (shown, *filtered, *([] if narrowed is None else [narrowed])):
-        # An ordering inside IN (...) costs a sort that nobody sees, but for DISTINCT ON, which picks by it.
-        chosen = queryset if queryset.query.distinct_fields else queryset.order_by()
-        try:
-            sql, values = chosen.values("pk").query.get_compiler(conf.settings.DATABASE).as_sql()
-        except EmptyResultSet:
-            return Gate(sql="FALSE", shown=shown, filtered=filtered, narrowed=narrowed, empty=True)
-        conditions.append(f"IN ({statement.literal(sql, values)})")
+    filtered: tuple[models.QuerySet[Any], ...] = ()
+    try:
+        with _refusing(query.filters):
+            shown, filtered = _filtered(shown, query.filters)
+            conditions = [_condition(queryset) for queryset in (shown, *filtered)]
+        if narrowed is not None:
+            conditions.append(_condition(narrowed))
+    except EmptyResultSet:
+        return Gate(sql="FALSE", shown=shown, filtered=filtered, narrowed=narrowed, empty=True)
     for term in query.terms:
         if term.words is not None and term.weight < 0:
             conditions.append(statement.literal(_MATCHING, [texts.config(), term.words]))
     sql = " AND ".join(f"embedding.product_id {condition}" for condition in conditions)
     return Gate(sql=sql, conditions=tuple(conditions), shown=shown, filtered=filtered, narrowed=narrowed)
+
+
+def _condition(queryset: models.QuerySet[Any]) -> str:
+    # An ordering inside IN (...) costs a sort that nobody sees, but for DISTINCT ON, which picks by it.
+    chosen = queryset if queryset.query.distinct_fields else queryset.order_by()
+    sql, values = chosen.values("pk").query.get_compiler(conf.settings.DATABASE).as_sql()
+    return f"IN ({statement.literal(sql, values)})"
+
+
+@contextlib.contextmanager
+def _refusing(filters: Mapping[str, Any]) -> Iterator[None]:
+    """Raise InvalidQuery where the ORM can't make SQL of `filters`."""
+    try:
+        yield
+    except (FieldError, ValidationError, ValueError, TypeError, ArithmeticError) as error:
+        if not filters:
+            raise
+        raise InvalidQuery(
+            f"The filters are {filters!r:.200}; give ORM lookups of the product, each with a value of its type.",
+            code="invalid_filter",
+        ) from error
 
 
 def _filtered(

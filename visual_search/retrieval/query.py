@@ -43,7 +43,7 @@ class Term:
     def __post_init__(self) -> None:
         if [self.product is None, self.photo is None, self.words is None].count(False) != 1:
             raise InvalidQuery("Ask with a product, with a photo or with words, and with one of them only.")
-        if not 1e-3 <= abs(self.weight) <= 10:
+        if not (_within(self.weight, 1e-3, 10) or _within(self.weight, -10, -1e-3)):
             raise InvalidQuery(f"A weight is {self.weight!r}; give a number from 0.001 to 10, or from -10 to -0.001.")
         object.__setattr__(self, "weight", float(self.weight))
         if self.product is not None:
@@ -53,10 +53,9 @@ class Term:
         if self.region is not None:
             if self.photo is None:
                 raise InvalidQuery("A region is part of a photo; this term has none.")
-            left, top, right, bottom = self.region
-            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            if not _is_box(self.region):
                 raise InvalidQuery(
-                    f"The region is {self.region!r}; give left, top, right and bottom from 0 to 1, in that order."
+                    f"The region is {self.region!r:.80}; give left, top, right and bottom from 0 to 1, in that order."
                 )
 
 
@@ -86,6 +85,7 @@ class Query:
     per_seller: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", _terms(self.terms))
         if self.terms and any(each is not None for each in (self.product, self.photo, self.words)):
             raise InvalidQuery("Ask with terms, or with one product, photo or words; not with both.")
         if not self.terms:
@@ -95,12 +95,14 @@ class Query:
         if isinstance(self.limit, bool) or not isinstance(self.limit, int) or not 1 <= self.limit <= MOST_RESULTS:
             raise InvalidQuery(f"limit is {self.limit!r}; give a number from 1 to {MOST_RESULTS}.")
         for name, value in (("colour", self.colour), ("diversity", self.diversity)):
-            if value is not None and not 0 <= value <= 1:
+            if (value is not None or name == "diversity") and not _within(value, 0, 1):
                 raise InvalidQuery(f"{name} is {value!r}; give a number from 0 to 1.")
             # What is less than a millionth changes no page, and underflows in SQL.
             object.__setattr__(self, name, None if value is None else round(float(value), 6))
-        if self.per_seller is not None and self.per_seller < 1:
-            raise InvalidQuery(f"per_seller is {self.per_seller!r}; give 1 or more.")
+        if self.per_seller is not None and not (type(self.per_seller) is int and self.per_seller >= 1):
+            raise InvalidQuery(f"per_seller is {self.per_seller!r}; give a number, 1 or more.")
+        if not isinstance(self.filters, Mapping):
+            raise InvalidQuery(f"filters is {self.filters!r:.80}; give a dict of ORM lookups with their values.")
         object.__setattr__(self, "exclude", _keys(self.exclude))
         if self.queryset is not None:
             _expect_plain(self.queryset)
@@ -121,6 +123,32 @@ class Query:
     def without(self) -> tuple[Any, ...]:
         """Return the keys of the products that are no results: those asked with, and those to exclude."""
         return tuple(dict.fromkeys([*self.products, *self.exclude]))
+
+
+def _within(value: Any, least: float, most: float) -> bool:
+    """Return whether `value` is a number, of any kind, from `least` to `most`."""
+    try:
+        return bool(least <= value <= most)
+    except (TypeError, ValueError, ArithmeticError):
+        return False
+
+
+def _is_box(region: Any) -> bool:
+    try:
+        left, top, right, bottom = region
+    except (TypeError, ValueError):
+        return False
+    ordered = all(_within(first, 0, 1) and _within(last, first, 1) for first, last in ((left, right), (top, bottom)))
+    return ordered and left != right and top != bottom
+
+
+def _terms(values: Any) -> tuple[Term, ...]:
+    if not isinstance(values, Iterable):
+        raise InvalidQuery(f"terms is {values!r:.80}; give a list of Term.")
+    terms = tuple(values)
+    if others := [each for each in terms if not isinstance(each, Term)]:
+        raise InvalidQuery(f"terms has {others[0]!r:.80}; give Term(product=...), Term(photo=...) or Term(words=...).")
+    return terms
 
 
 def _words(value: Any) -> str:

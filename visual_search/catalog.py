@@ -224,6 +224,14 @@ def product_model() -> type[models.Model]:
         ) from error
 
 
+def key_field(model: type[models.Model]) -> models.Field[Any, Any]:
+    """Return the field that the keys of `model` are values of: of a child with a table of its own, its parent's."""
+    field: Any = model._meta.pk
+    while field.remote_field:
+        field = field.target_field
+    return field
+
+
 def current() -> Catalog:
     """Return the catalog that VISUAL_SEARCH["CATALOG"] names; raise ConfigurationError where it names none."""
     path = conf.settings.CATALOG

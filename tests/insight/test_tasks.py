@@ -125,6 +125,23 @@ def test_photos__a_csv_that_is_wrong(tmp_path: Path, text: str | None, said: str
     assert catalog.product_model()._default_manager.count() == 0
 
 
+class Elsewhere(type(catalog.current())):  # type: ignore[misc]
+    """Reads its products where the shop reads them, which is no place for what is searched."""
+
+    def products(self, request: Any = None) -> Any:
+        return super().products(request).using("replica")
+
+
+def test_photos__are_of_products_in_the_database_that_is_searched(tmp_path: Path, settings: Any) -> None:
+    settings.VISUAL_SEARCH = factories.settings_with(CATALOG="tests.insight.test_tasks.Elsewhere")
+    product = factories.product()
+    (tmp_path / "one.png").write_bytes(factories.picture("teal"))
+    listed = tmp_path / "photos.csv"
+    listed.write_text(f"photo,product\none.png,{product.pk}\n")
+
+    assert [question.product for question in tasks.photos(listed, most=10, seed=0)] == [product.pk]
+
+
 def test_photos__bounded_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
     product: Any = factories.product()
     listed = tmp_path / "photos.csv"

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from django.db import DataError, connection, transaction
-from django.db.models import F
+from django.db.models import CASCADE, CharField, F, OneToOneField
 from django.test import RequestFactory, override_settings
+from django.test.utils import isolate_apps
 from django.views.debug import ExceptionReporter
 from PIL import Image
 
@@ -348,6 +349,21 @@ def test_query__with_what_is_no_queryset_of_products(wrong: Any, said: str) -> N
         Query(product=factories.product(), queryset=wrong(catalog.product_model()._default_manager))
 
 
+@isolate_apps("tests")
+def test_query__with_a_queryset_of_children_that_have_keys_of_their_own() -> None:
+    parent = catalog.product_model()
+
+    class Parcel(parent):  # type: ignore[misc, valid-type]
+        number = CharField(max_length=9, primary_key=True)
+        product = OneToOneField(parent, CASCADE, parent_link=True, related_name="+")
+
+        class Meta:
+            app_label = "tests"
+
+    with pytest.raises(exceptions.InvalidQuery, match="of Parcel, which has a key of its own"):
+        Query(product=factories.product(), queryset=Parcel._default_manager.all())
+
+
 @pytest.mark.parametrize("key", ["abc", object(), 3.5j, float("inf")])
 def test_query__with_what_is_no_key(key: Any) -> None:
     for arguments in ({"product": key}, {"photo": b"x", "exclude": [key]}):
@@ -459,6 +475,19 @@ def test_similarity__is_at_most_one(shelf: dict[str, Any]) -> None:
     for colour in ("crimson", "seagreen", "royalblue"):
         found = answers.answer(Query(photo=factories.picture(colour, "bar"))).products
         assert all(product.similarity <= 1 for product in found)
+
+
+@pytest.mark.parametrize("lengths", [[], [float("nan")]])
+def test_photo__takes_no_place_for_what_it_can_not_be_compared_with(
+    shelf: dict[str, Any], lengths: list[float]
+) -> None:
+    broken = models.ProductEmbedding.objects.filter(product__in=[shelf["seagreen bar"].pk, shelf["royalblue bar"].pk])
+    broken.update(part_lengths=lengths)
+
+    found = names(Query(photo=factories.picture("crimson", "bar"), limit=3))
+
+    assert (len(found), found[0]) == (3, "crimson bar")
+    assert all("bar" not in name for name in found[1:])
 
 
 def test_error_report__shows_neither_photo_nor_vector(shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,11 @@ from visual_search.retrieval import explanation as explanations
 STATES = (answers.READY, answers.PENDING, answers.UNAVAILABLE)
 
 
+def _key() -> serializers.Field[Any, Any, Any, Any]:
+    number = isinstance(catalog.key_field(catalog.product_model()), models.IntegerField)
+    return serializers.IntegerField() if number else serializers.CharField()
+
+
 class VisualSearchMatchedImage(serializers.Serializer[Any]):
     """The picture of a product that is most like what was looked for."""
 
@@ -59,9 +64,7 @@ class VisualSearchResult(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the fields, with `id` of the type that the shop's primary key has."""
-        number = isinstance(catalog.product_model()._meta.pk, models.IntegerField)
-        key = serializers.IntegerField() if number else serializers.CharField()
-        return {"id": key, **super().get_fields()}
+        return {"id": _key(), **super().get_fields()}
 
 
 class VisualSearchAnswer(serializers.Serializer[Any]):
@@ -139,9 +142,7 @@ class VisualSearchClick(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the fields, with `product` of the type that the shop's primary key has."""
-        number = isinstance(catalog.product_model()._meta.pk, models.IntegerField)
-        key = serializers.IntegerField() if number else serializers.CharField()
-        return {**super().get_fields(), "product": key}
+        return {**super().get_fields(), "product": _key()}
 
 
 def answer(found: answers.Answer, search: uuid.UUID | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 
 from visual_search import catalog, conf
 from visual_search.exceptions import VisualSearchError
@@ -127,7 +128,8 @@ def photos(path: Path, *, most: int, seed: int) -> tuple[list[Question], int]:
         except OSError as error:
             raise TaskError(f"{path} names {row[0]}, which can't be read: {error.strerror}.") from error
         found.append(Question(task=PHOTO, product=product, image_key=name, data=data))
-    if rows and not catalog.current().products().filter(pk__in=[question.product for question in found]).exists():
+    products = catalog.current().products().using(conf.settings.DATABASE)
+    if rows and not catalog.by_key(products, Q(pk__in=[question.product for question in found])).exists():
         raise TaskError(f"None of the products that {path} names is listed: give their primary keys.")
     return found, len(rows)
 

@@ -255,15 +255,16 @@ def statement_for(
                 AND embedding.product_id <> ALL(%s) AND {gate.sql}
             ORDER BY distance LIMIT {width:d}
         ), scored AS (
-            SELECT product_id, image_key, region, embedding, {similarity} AS similarity FROM nearest
+            SELECT product_id, image_key, region, embedding, nullif({similarity}, 'NaN') AS similarity FROM nearest
         ), best AS (
-            SELECT DISTINCT ON (product_id) * FROM scored ORDER BY product_id, similarity DESC, image_key, region
+            SELECT DISTINCT ON (product_id) * FROM scored
+            ORDER BY product_id, similarity DESC NULLS LAST, image_key, region
         ), page AS (
-            SELECT * FROM best ORDER BY similarity DESC, md5(product_id::text) LIMIT {limit:d}
+            SELECT * FROM best ORDER BY similarity DESC NULLS LAST, md5(product_id::text) LIMIT {limit:d}
         ), asked AS MATERIALIZED (SELECT {target.compared or "NULL"} AS embedding)
         SELECT {statement.LIVE}, (SELECT count(*) FROM nearest), product_id, image_key, region, similarity,
             {_cosines(index, target)}
-        FROM page, asked ORDER BY similarity DESC, md5(product_id::text)
+        FROM page, asked ORDER BY similarity DESC NULLS LAST, md5(product_id::text)
     """
     values = [*target.parameters, list(target.without), *target.score_parameters]
     return sql, [*values, *target.compared_parameters]

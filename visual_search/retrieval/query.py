@@ -191,6 +191,10 @@ def _expect_plain(queryset: Any) -> None:
         raise InvalidQuery(f"The queryset is {type(queryset).__name__}; give a QuerySet of {model.__name__}.")
     if not issubclass(queryset.model, model):
         raise InvalidQuery(f"The queryset is of {queryset.model.__name__}; give one of {model.__name__}.")
+    if catalog.key_field(queryset.model) != catalog.key_field(model):
+        raise InvalidQuery(
+            f"The queryset is of {queryset.model.__name__}, which has a key of its own; give one of {model.__name__}."
+        )
     if queryset.query.is_sliced or queryset.query.combinator:
         raise InvalidQuery("The queryset is sliced or combined; give a plain filtered one, and limit=... instead.")
     if queryset._iterable_class is not ModelIterable:

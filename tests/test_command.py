@@ -50,7 +50,7 @@ def test_status__says_what_no_signal_announced(live: models.SearchIndex) -> None
     changes.fold()
     models.QueuedProduct.objects.all().delete()
 
-    assert "1 listed products have no picture in it, and are not queued: `sync` looks" in run("status")
+    assert "1 listed products are neither in it nor queued: `sync` finds what no signal announced" in run("status")
     run("sync")
     assert "not queued" not in run("status")
 

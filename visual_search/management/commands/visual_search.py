@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from visual_search import conf
 from visual_search.exceptions import VisualSearchError
 from visual_search.indexing import reconciler
-from visual_search.indexing.generations import hnsw, lifecycle, progress
+from visual_search.indexing.generations import gate, hnsw, lifecycle, progress
 from visual_search.indexing.intake import changes, sweeper
 from visual_search.indexing.vectors import fit
 from visual_search.insight import events
@@ -88,10 +88,10 @@ class Command(BaseCommand):
             if index.state == SearchIndex.State.LIVE and fit.outgrown(index):
                 advice = f"It was fitted on {index.fitted_on} pictures: `index create` makes one that is fitted on all."
                 self.stdout.write(self.style.WARNING(f"    {advice}"))
-            if index.state in SearchIndex.KEPT and (without := changes.missing(index, sample=1)[0]):
+            if index.state in SearchIndex.KEPT and (missing := gate.missing(index)):
                 self.stdout.write(
-                    f"    {without} listed products have no picture in it, and are not queued: `sync` looks for what no"
-                    " signal announced, as after loaddata"
+                    f"    {missing} listed products are neither in it nor queued: `sync` finds what no signal announced,"
+                    " as after loaddata"
                 )
             if state.last_error:
                 self.stdout.write(f"    last error: {state.last_error}")

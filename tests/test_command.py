@@ -31,6 +31,13 @@ def live() -> models.SearchIndex:
     return index
 
 
+def test_command__before_the_tables_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models.SearchIndex._meta, "db_table", "not_there")
+
+    with pytest.raises(CommandError, match=r"A table is missing: run `manage.py migrate` first\. relation"):
+        run("status")
+
+
 def test_status__of_a_new_shop() -> None:
     assert run("status") == "There is no index yet: run `manage.py visual_search sync`, or start a worker.\n"
 

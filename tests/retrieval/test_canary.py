@@ -141,8 +141,8 @@ def test_reindex__of_an_index_that_is_building() -> None:
 def test_health__advises_where_it_is_needed() -> None:
     from visual_search.indexing.generations import hnsw
 
-    assert hnsw.Health(valid=True, size=10, memory=20, dead=0.1).advice == ()
-    invalid, memory, dead = hnsw.Health(valid=False, size=3 << 20, memory=1 << 20, dead=0.5).advice
+    assert hnsw.Health(index=7, valid=True, size=10, memory=20, dead=0.1).advice == ()
+    invalid, memory, dead = hnsw.Health(index=7, valid=False, size=3 << 20, memory=1 << 20, dead=0.5).advice
     assert "missing or INVALID" in invalid
     assert "3 MB and shared_buffers 1 MB" in memory
     assert "50% of the rows are dead" in dead

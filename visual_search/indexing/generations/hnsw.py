@@ -28,6 +28,9 @@ LOCK = "visual_search.hnsw"
 It is the longer one that is ended, with all that it has done: a build that a mere DROP of another index waits for.
 """
 
+MANY_ROWS = 10_000
+"""Rows below which nobody notices the dead ones: every product is sorted then."""
+
 MOST_DEAD = 0.2
 """Share of dead rows from which they cost searches something: an HNSW scan visits them too."""
 
@@ -43,8 +46,10 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether the HNSW index can be used, its bytes, those of `shared_buffers`, the share of dead rows in the table."""
+    """Whether the HNSW index of search index `index` can be used, its bytes, those of `shared_buffers`, and of the rows
+    in the table the share that is dead (0 where they are few)."""
 
+    index: int
     valid: bool
     size: int
     memory: int
@@ -57,7 +62,7 @@ class Health:
         if not self.valid:
             found.append(
                 "The HNSW index is missing or INVALID: searches among many products compare every vector. "
-                "`manage.py visual_search index reindex` builds it."
+                f"`manage.py visual_search index reindex {self.index}` builds it."
             )
         if self.size > self.memory:
             found.append(
@@ -65,7 +70,8 @@ class Health:
                 "disk. Raise shared_buffers to the index's size at least."
             )
         if self.dead > MOST_DEAD:
-            found.append(f"{self.dead:.0%} of the rows are dead: `manage.py visual_search index reindex`, then VACUUM.")
+            command = f"manage.py visual_search index reindex {self.index}"
+            found.append(f"{self.dead:.0%} of the rows are dead: `{command}`, then VACUUM.")
         return tuple(found)
 
 
@@ -136,7 +142,8 @@ def health(index: int) -> Health:
             [name(index), ProductEmbedding._meta.db_table],
         )
         size, memory, dead, alive = cursor.fetchone()
-    return Health(valid=valid(index), size=size, memory=memory, dead=dead / (dead + alive) if dead else 0.0)
+    share = dead / (dead + alive) if dead + alive >= MANY_ROWS else 0.0
+    return Health(index=index, valid=valid(index), size=size, memory=memory, dead=share)
 
 
 def drop(index: int) -> None:

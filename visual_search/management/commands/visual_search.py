@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+import psycopg
 from django.core.management.base import BaseCommand, CommandError
+from django.db import ProgrammingError
 
 from visual_search import conf
 from visual_search.exceptions import VisualSearchError
@@ -51,6 +53,10 @@ class Command(BaseCommand):
             getattr(self, subcommand)(**options)
         except VisualSearchError as error:
             raise CommandError(str(error)) from error
+        except ProgrammingError as error:
+            if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+                raise
+            raise CommandError(f"A table is missing: run `manage.py migrate` first. {error}") from error
 
     def sync(self, *, strict: bool, **options: Any) -> None:
         lifecycle.ensure_first()
@@ -90,8 +96,8 @@ class Command(BaseCommand):
                 self.stdout.write(self.style.WARNING(f"    {advice}"))
             if index.state in SearchIndex.KEPT and (missing := gate.missing(index)):
                 self.stdout.write(
-                    f"    {missing} listed products are neither in it nor queued: `sync` finds what no signal announced,"
-                    " as after loaddata"
+                    f"    {missing} listed products are neither in it nor queued: `sync` finds what no signal"
+                    " announced, as after loaddata"
                 )
             if state.last_error:
                 self.stdout.write(f"    last error: {state.last_error}")

@@ -205,6 +205,11 @@ def by_key(products: models.QuerySet[Any], condition: models.Q) -> models.QueryS
     return products.alias(visual_search_met=met).filter(visual_search_met=True)
 
 
+def unordered(products: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Return `products` without the sort that nobody sees; DISTINCT ON keeps its own, which it picks by."""
+    return products if products.query.distinct_fields else products.order_by()
+
+
 def _compares(products: models.QuerySet[Any]) -> bool:
     """Return whether it depends on the others which products are there, or what they are annotated with."""
     query = products.query

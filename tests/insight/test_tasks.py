@@ -125,6 +125,19 @@ def test_photos__a_csv_that_is_wrong(tmp_path: Path, text: str | None, said: str
     assert catalog.product_model()._default_manager.count() == 0
 
 
+class CheapestOfItsBrand(type(catalog.current())):  # type: ignore[misc]
+    def products(self, request: Any = None) -> Any:
+        return super().products(request).order_by("brand", "price").distinct("brand")
+
+
+def test_shop__leaves_out_what_a_catalog_that_picks_does_not_pick(settings: Any) -> None:
+    settings.VISUAL_SEARCH = factories.settings_with(CATALOG="tests.insight.test_tasks.CheapestOfItsBrand")
+    factories.product(brand="Ember", price=20)
+    cheap = factories.product(brand="Ember", price=10)
+
+    assert tasks.Shop(sample=10, seed=0).listed == [cheap.pk]
+
+
 class Elsewhere(type(catalog.current())):  # type: ignore[misc]
     """Reads its products where the shop reads them, which is no place for what is searched."""
 

@@ -93,9 +93,8 @@ def of(query: Query) -> Gate:
 
 
 def _condition(queryset: models.QuerySet[Any]) -> str:
-    # An ordering inside IN (...) costs a sort that nobody sees, but for DISTINCT ON, which picks by it.
-    chosen = queryset if queryset.query.distinct_fields else queryset.order_by()
-    sql, values = chosen.values("pk").query.get_compiler(conf.settings.DATABASE).as_sql()
+    chosen = catalog.unordered(queryset).values("pk")
+    sql, values = chosen.query.get_compiler(conf.settings.DATABASE).as_sql()
     return f"IN ({statement.literal(sql, values)})"
 
 

@@ -174,6 +174,28 @@ def test_claim__one_suspect_at_a_time() -> None:
 
 
 @pytest.mark.usefixtures("index")
+def test_claim__a_new_save_waits_for_no_suspects() -> None:
+    queued(5)
+    assert len(queue.claim(10)) == 5  # and then the process dies
+    models.QueuedProduct.objects.update(lease_until="2000-01-01T00:00Z")
+    new = queued(2)
+
+    claims = queue.claim(3)
+
+    assert {claim.product for claim in claims if claim.attempts == 1} == set(new)
+    assert sorted(claim.attempts for claim in claims) == [1, 1, 2]
+
+
+@pytest.mark.usefixtures("index")
+def test_claim__takes_no_more_than_it_may() -> None:
+    queued(3)
+    queue.claim(1)
+    models.QueuedProduct.objects.update(lease_until="2000-01-01T00:00Z")
+
+    assert sorted(claim.attempts for claim in queue.claim(2)) == [1, 2]
+
+
+@pytest.mark.usefixtures("index")
 def test_claim__what_was_put_off_is_no_suspect() -> None:
     queued(3)
     queue.release(queue.claim(10), seconds=0)

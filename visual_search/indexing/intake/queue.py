@@ -17,6 +17,12 @@ LEASE_SECONDS = 60
 MOST_ATTEMPTS = 3
 BACKOFF_SECONDS = 30
 
+SUSPECTED_AMONG = 1_000
+"""Products that are due, at the front, where a suspect is looked for: whoever claimed it found it there."""
+
+_SUSPECT = "attempts > 0 AND not_before IS NULL"
+"""Whoever gave a product back put it off; an attempt without that ended its process."""
+
 RELEASE_PAUSES = (0.0, 0.05, 0.2)
 """Seconds to wait before each try to give back what somebody else has locked."""
 
@@ -37,29 +43,38 @@ def claim(limit: int) -> list[Claim]:
     """Lease up to `limit` due products of fitted indexes, the most urgent first, and count the attempt.
 
     Time is the database's. The attempt is committed before any picture is opened: what kills the process is counted.
-    Of those whose worker died, only one is leased: the one that is to blame must not take the others along again.
+    Of those whose worker died, only one is leased: the one that is to blame must not take the others along again. None
+    of what else is due waits for them.
     """
     token = uuid.uuid4()
-    queue, index = QueuedProduct._meta.db_table, SearchIndex._meta.db_table
+    queue = QueuedProduct._meta.db_table
+    # By number: joined with the indexes, Postgres expects few rows and sorts the whole queue for the first of them.
+    indexes = SearchIndex.objects.using(conf.settings.DATABASE).kept().filter(fitted_on__isnull=False)
+    due = """index_id = ANY(%(indexes)s) AND (not_before IS NULL OR not_before <= now())
+        AND (lease_until IS NULL OR lease_until < now())"""
     with transaction.atomic(conf.settings.DATABASE), connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             f"""
-            WITH due AS (
-                -- Whoever gave a product back put it off; an attempt without that ended its process.
-                SELECT queue.id, queue.attempts > 0 AND queue.not_before IS NULL AS suspect
-                FROM {queue} queue JOIN {index} index ON index.id = queue.index_id
-                WHERE index.fitted_on IS NOT NULL AND index.state = ANY(%s)
-                AND (queue.not_before IS NULL OR queue.not_before <= now())
-                AND (queue.lease_until IS NULL OR queue.lease_until < now())
-                ORDER BY queue.priority, queue.id LIMIT %s FOR UPDATE OF queue SKIP LOCKED)
-            UPDATE {queue} SET lease_token = %s, lease_until = now() + make_interval(secs => %s),
+            WITH front AS MATERIALIZED (
+                SELECT id, {_SUSPECT} AS suspect FROM {queue} WHERE {due}
+                ORDER BY priority, id LIMIT {SUSPECTED_AMONG}),
+            lone AS (
+                SELECT id FROM {queue} WHERE {due} AND {_SUSPECT} AND id IN (SELECT id FROM front WHERE suspect)
+                ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED),
+            others AS (
+                SELECT id FROM {queue} WHERE {due} AND NOT ({_SUSPECT})
+                ORDER BY priority, id LIMIT %(limit)s - (SELECT count(*) FROM lone) FOR UPDATE SKIP LOCKED)
+            UPDATE {queue} SET lease_token = %(token)s, lease_until = now() + make_interval(secs => %(seconds)s),
                 attempts = attempts + 1, not_before = NULL
-            WHERE id IN (
-                SELECT id FROM due WHERE NOT suspect
-                UNION ALL (SELECT id FROM due WHERE suspect LIMIT 1))
+            WHERE id IN (SELECT id FROM lone UNION ALL SELECT id FROM others)
             RETURNING index_id, product_id, generation, attempts, forced
             """,
-            [[str(state) for state in SearchIndex.KEPT], limit, token, LEASE_SECONDS],
+            {
+                "indexes": list(indexes.values_list("pk", flat=True)),
+                "limit": limit,
+                "token": token,
+                "seconds": LEASE_SECONDS,
+            },
         )
         return [
             Claim(index=row[0], product=row[1], generation=row[2], attempts=row[3], forced=row[4], token=token)

@@ -86,6 +86,30 @@ def test_refresh__queues_what_sent_no_signal() -> None:
     assert queued() == sorted((product.pk, 0) for product in products[:2])
 
 
+class ReadsFromAReplica:
+    """A router that sends what is read to another server than the one that takes writes."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+
+def test_refresh__where_reads_go_to_a_replica(settings: Any) -> None:
+    product = factories.product()
+    changes.fold()
+    models.ProductChange.objects.all().delete()
+    settings.DATABASE_ROUTERS = [ReadsFromAReplica()]
+    chosen = catalog.product_model()._default_manager.filter(pk=product.pk)
+    assert chosen.db == "replica"
+
+    assert visual_search.refresh(chosen) == 1
+
+    settings.DATABASE_ROUTERS = []
+    assert list(models.ProductChange.objects.values_list("product_id", flat=True)) == [product.pk]
+
+
 def test_queue_all__adds_what_is_listed_and_not_queued_yet() -> None:
     products = [factories.product() for _ in range(3)]
     index = lifecycle.create(["tiny"])

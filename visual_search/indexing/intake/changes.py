@@ -31,10 +31,10 @@ def refresh(queryset: models.QuerySet[Any]) -> int:
     """Queue the products of `queryset` after a bulk operation that sends no signals; return how many.
 
     `QuerySet.update()`, `bulk_create()` and raw SQL change pictures unseen. Pictures whose bytes are the same are
-    recognised and not embedded again.
+    recognised and not embedded again. Products are read where they are written: a replica may not have them yet.
     """
-    keys = list(queryset.order_by().values_list("pk", flat=True))
-    record(keys, using=queryset.db)
+    keys = list(queryset.using(conf.settings.DATABASE).order_by().values_list("pk", flat=True))
+    record(keys)
     return len(keys)
 
 

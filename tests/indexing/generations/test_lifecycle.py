@@ -366,6 +366,18 @@ def lifecycle_locked() -> Iterator[None]:
         yield
 
 
+def test_ensure_first__forgets_changes_while_no_index_wants_them() -> None:
+    index = lifecycle.create()
+    lifecycle.retire(index)
+    for _ in range(3):
+        factories.product()
+
+    assert not lifecycle.ensure_first()
+
+    assert not models.ProductChange.objects.exists()
+    assert lifecycle.resume(index) == 3
+
+
 @pytest.mark.django_db(transaction=True)
 def test_resume__misses_no_product_that_is_saved_meanwhile() -> None:
     index = filled()

@@ -61,7 +61,12 @@ def ensure_first() -> bool:
             first = _begin(conf.settings.ENCODERS, conf.settings.METRIC)
     if first is not None:
         _queue_all(first)
-    return _indexes().kept().exists()
+    if _indexes().kept().exists():
+        return True
+    # Every index is retired: changes would grow for ever, and `resume` queues all products anyway.
+    while changes.fold():
+        pass
+    return False
 
 
 def _begin(encoders: Sequence[str | Mapping[str, Any]], metric: str) -> SearchIndex:

@@ -39,7 +39,7 @@ def refresh(queryset: models.QuerySet[Any]) -> int:
 
 
 def fold(*, limit: int = FOLDED_AT_ONCE) -> int:
-    """Move up to `limit` changes into the queue of every index that is kept, and return how many there were.
+    """Move up to `limit` changes into the queue of every index that is kept, if any; return how many there were.
 
     Rows that the shop has locked are left for the next time: waiting for them while holding others could deadlock
     with the shop's own transaction.

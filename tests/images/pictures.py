@@ -49,15 +49,26 @@ def png_bomb(width: int, height: int, *, depth: int = 8, colour: int = 2) -> byt
     return png_header(width, height, depth=depth, colour=colour) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-def grey16(image: Image.Image) -> bytes:
-    """Return the grey of `image` as a PNG of 16 bits per pixel."""
+def grey16(image: Image.Image, *, key: int | None = None) -> bytes:
+    """Return the grey of `image` as a PNG of 16 bits per pixel; `key` is the number that is transparent."""
     grey = image.convert("L")
-    rows = b"".join(
-        b"\0" + b"".join(struct.pack(">H", grey.getpixel((x, y)) * 257) for x in range(grey.width))  # type: ignore[operator]
-        for y in range(grey.height)
+    # The same number twice is the one times 257.
+    return _sixteen(
+        grey, bytes(each for value in grey.tobytes() for each in (value, value)), () if key is None else (key,)
     )
-    header = png_header(grey.width, grey.height, depth=16, colour=0)
-    return header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def colour16(image: Image.Image, *, key: tuple[int, int, int] | None = None) -> bytes:
+    """Return `image` times 256 as a PNG of 16 bits per channel; `key` is the colour that is transparent."""
+    return _sixteen(image, bytes(each for value in image.tobytes() for each in (value, 0)), key or ())
+
+
+def _sixteen(image: Image.Image, pixels: bytes, key: tuple[int, ...]) -> bytes:
+    row = 2 * image.width * len(image.getbands())
+    rows = b"".join(b"\0" + pixels[start : start + row] for start in range(0, len(pixels), row))
+    header = png_header(image.width, image.height, depth=16, colour=2 if image.mode == "RGB" else 0)
+    clear = chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)) if key else b""
+    return header + clear + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def many_scans(jpeg: bytes, scans: int) -> bytes:
@@ -83,6 +94,13 @@ def oriented(image: Image.Image, orientation: int, kind: str = "JPEG") -> bytes:
     return saved(stored, kind, exif=exif.tobytes(), quality=95)
 
 
+def exif_behind(png: bytes) -> bytes:
+    """Return `png` with its EXIF behind its pixels, where the format allows it, too."""
+    start = png.index(b"eXIf") - 4
+    stop = start + 12 + int.from_bytes(png[start : start + 4])
+    return png[:start] + png[stop:-12] + png[start:stop] + png[-12:]
+
+
 def variants(image: Image.Image) -> dict[str, bytes]:
     """Return `image` in the ways that shops and phones store pictures; all of them look the same."""
     alpha = image.convert("RGBA")
@@ -103,6 +121,7 @@ def variants(image: Image.Image) -> dict[str, bytes]:
         **{f"orientation {value}": oriented(image, value) for value in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)},
         "orientation 6 webp": oriented(image, 6, "WEBP"),
         "orientation 6 png": oriented(image, 6, "PNG"),
+        "orientation 6 png, behind the pixels": exif_behind(oriented(image, 6, "PNG")),
     }
 
 

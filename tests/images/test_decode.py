@@ -57,16 +57,22 @@ def test_decode__bilevel_and_grey() -> None:
         )
 
 
-@pytest.mark.parametrize("kind", ["RGBA", "LA", "palette", "grey key", "colour key"])
+@pytest.mark.parametrize(
+    "kind", ["RGBA", "LA", "palette", "grey key", "colour key", "grey key of 16 bits", "colour key of 16 bits"]
+)
 def test_decode__transparency_is_white(kind: str) -> None:
     clear = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
     clear.paste((200, 30, 30, 255), (40, 40, 60, 60))
+    opaque = Image.new("RGB", clear.size, (7, 8, 9))
+    opaque.paste((200, 30, 30), (40, 40, 60, 60))
     data = {
         "RGBA": lambda: pictures.saved(clear),
         "LA": lambda: pictures.saved(clear.convert("LA")),
         "palette": lambda: pictures.saved(clear.quantize(8)),
         "grey key": lambda: pictures.saved(clear.convert("RGB").convert("L"), transparency=0),
         "colour key": lambda: pictures.saved(clear.convert("RGB"), transparency=(0, 0, 0)),
+        "grey key of 16 bits": lambda: pictures.grey16(opaque, key=257 * 8),
+        "colour key of 16 bits": lambda: pictures.colour16(opaque, key=(256 * 7, 256 * 8, 256 * 9)),
     }[kind]()
     image = decode.decode(data)
     assert image.getpixel((5, 5)) == (255, 255, 255)

@@ -13,7 +13,9 @@ from visual_search import exceptions
 from visual_search.images import limits as bounds
 from visual_search.images import source
 
-_ORIENTATION = 274
+ORIENTATION = 274
+"""EXIF's tag."""
+
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,6 +37,7 @@ _SIGNATURE = {
 }
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _START_OF_SCAN, _END_OF_IMAGE, _STANDALONE = b"\xda", b"\xd9", b"\x01\xd8"
+_PNG_DEPTH = 24
 _PROFILE_MODE = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _PROFILE_BYTES = 4 * 2**20
 # A draft and a box filter blur: with this much left to a proper filter, Lite0's vectors of real photos keep a cosine of
@@ -80,12 +83,13 @@ def _decode(data: bytes, limits: bounds.Limits, min_size: int | None) -> Image.I
             f"This JPEG is stored in more than {limits.max_scans} scans. Save it again as an ordinary JPEG.",
             code="image_too_many_scans",
         )
-    exif, profile = image.info.get("exif"), image.info.get("icc_profile")
     least = math.ceil((min_size or 0) * _HEADROOM)
     if least:
         image.draft(None, (least, least))
     image.load()
-    image = _eight_bit(image)
+    # A PNG may have its EXIF behind the pixels.
+    exif, profile = image.info.get("exif"), image.info.get("icc_profile")
+    image = _eight_bit(image, deep=image.format == "PNG" and data[_PNG_DEPTH] == 16)
     if least and (factor := min(image.size) // least) > 1:
         image = image.reduce(factor)
     image = _srgb(_opaque(image), profile)
@@ -135,11 +139,23 @@ def _scans(data: bytes, enough: int) -> int:
     return scans
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return `image` in a mode that can be reduced, transparency (of any kind) as an alpha channel."""
+def _eight_bit(image: Image.Image, *, deep: bool) -> Image.Image:
+    """Return `image` in a mode that can be reduced, transparency (of any kind) as an alpha channel.
+
+    A `deep` one has 16 bits a channel in its file.
+    """
+    key = image.info.get("transparency")
     if image.mode.startswith("I"):
         # Pillow's own conversion clips 16 bits to 8; the greys have to be scaled.
-        return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        numbers = image.convert("I")
+        grey = numbers.point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        if not isinstance(key, int):
+            return grey
+        alpha = numbers.point([255 * (value != key) for value in range(2**16)], "L")
+        return Image.merge("LA", (grey, alpha)).convert("RGBA")
+    if deep and isinstance(key, tuple):
+        # Of three channels Pillow keeps the upper 8 bits, but the whole of the colour that stands for nothing.
+        image.info["transparency"] = tuple(value >> 8 for value in key)
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa"):
         return image.convert("RGBA")
     if image.mode == "1":
@@ -175,7 +191,7 @@ def orientation(exif: bytes) -> int:
     tags = Image.Exif()
     try:
         tags.load(exif)
-        found = tags.get(_ORIENTATION, 1)
+        found = tags.get(ORIENTATION, 1)
         return found if found in _TRANSPOSE else 1
     except Exception:
         return 1

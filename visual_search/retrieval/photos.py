@@ -11,7 +11,7 @@ from PIL import Image
 from visual_search import conf
 from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import BadImage, EncoderUnavailable
-from visual_search.images import limits, source
+from visual_search.images import decode, limits, source
 from visual_search.indexing.vectors import arrays, encoding
 from visual_search.models import SearchIndex
 
@@ -92,7 +92,14 @@ def _decoded(photo: Any, size: int) -> Image.Image:
 
 
 def _png(image: Image.Image) -> bytes:
+    image.load()
+    turned = Image.Exif()
+    turned[decode.ORIENTATION] = decode.orientation(image.info.get("exif", b""))
+    if image.mode.startswith("I"):
+        # Pillow's own conversion to RGB clips 16 bits to 8, and the one from one order of bytes to the other does, too.
+        readable = image.convert("I").convert("I;16")
+    else:
+        readable = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else image.convert("RGB")
     buffer = io.BytesIO()
-    readable = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else image.convert("RGB")
-    readable.save(buffer, "PNG", compress_level=1)
+    readable.save(buffer, "PNG", compress_level=1, exif=turned)
     return buffer.getvalue()

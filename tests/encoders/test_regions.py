@@ -148,6 +148,21 @@ def test_finder__is_the_encoder_itself_where_it_takes_no_other_size() -> None:
     assert regions.finder("tiny") is encoders.load("tiny")
 
 
+class Coarse(tiny.TinyEncoder):
+    """A shop's own encoder, which takes no size."""
+
+    fingerprint = base.fingerprint(architecture="coarse")
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+def test_finder__is_an_encoder_of_your_own_itself() -> None:
+    spec = f"{__name__}.Coarse"
+
+    assert regions.finder(spec) is encoders.load(spec)
+
+
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (480, 640), (800, 450)])
 def test_find__finds_the_one_thing_on_a_picture(finder: base.Encoder, width: int, height: int) -> None:
     picture = Image.new("RGB", (width, height), "#d8cdbb")

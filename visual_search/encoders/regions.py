@@ -87,7 +87,7 @@ def finder(spec: registry.Spec, **machine: str) -> base.Encoder | None:
         if encoder.fingerprint not in _sides:
             blank = Image.new("RGB", (encoder.input_size,) * 2)
             _sides[encoder.fingerprint] = min(base.feature_map(encoder, [blank]).shape[2:])
-        if _sides[encoder.fingerprint] >= LEAST_SIDE:
+        if _sides[encoder.fingerprint] >= LEAST_SIDE or not registry.takes(spec, "size"):
             return encoder
         return registry.load({**options, "size": 2 * encoder.input_size}, **machine)
     except exceptions.EncoderError as error:

@@ -69,6 +69,12 @@ def network_of(spec: Spec) -> network.Network:
     return _network(name, {key: options[key] for key in options.keys() & {"weights", "sha256", "size"}})
 
 
+def takes(spec: Spec, option: str) -> bool:
+    """Return whether the encoder that `spec` names has `option`; what your own takes, only you know."""
+    kind = _kind(_split(spec)[0])
+    return kind is not None and option in _BUILT_IN[kind]
+
+
 def validate(spec: Spec) -> None:
     """Raise `EncoderError` where `spec` can't be right; loads nothing and does not import torch."""
     name, options = _split(spec)

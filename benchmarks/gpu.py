@@ -97,7 +97,7 @@ def default(device: str) -> tuple[network.NetworkEncoder, str]:
         state, whose = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict(), "random"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.pt"
-        torch.save({name: tensor for name, tensor in state.items() if not name.startswith("classifier.")}, path)
+        torch.save(state, path)
         return network.NetworkEncoder(lite0.build(path=str(path)), device=device, runtime="torch"), whose
 
 

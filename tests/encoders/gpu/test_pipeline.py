@@ -151,6 +151,38 @@ def test_batch__what_the_device_refuses_is_decoded_elsewhere(device: str, decode
     assert sizes[0] == sizes[2] == (3, *reversed(pictures.scene().size))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("bad", [[37], [0, 63], list(range(64))])
+def test_batch__only_what_the_device_refuses_is_left_to_the_cpu(device: str, bad: list[int]) -> None:
+    class Noting(pool.Decoder):
+        def decode_many(self, sources: Any, **options: Any) -> Any:
+            asked.extend(sources)
+            return iter([exceptions.BadImage()] * len(asked))
+
+    asked: list[bytes] = []
+    good = file(pictures.scene(64, 48))
+    # The header is in order, and a table of codes isn't.
+    table = good.index(b"\xff\xc4") + 5
+    broken = good[:table] + b"\xff" * 16 + good[table + 16 :]
+    sources = [broken if number in bad else good for number in range(64)]
+
+    found = decode.batch(sources, device=torch.device(device), decoder=Noting())
+
+    decoded = [number for number, item in enumerate(found) if isinstance(item, decode.Decoded)]
+    assert asked == [broken] * len(bad)
+    assert decoded == [number for number in range(64) if number not in bad]
+
+
+def test_batch__a_device_that_refuses_all_is_asked_some_times_only(
+    monkeypatch: pytest.MonkeyPatch, decoder: pool.Decoder
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(decode, "_together", lambda sources, device: asked.append(len(sources)) or [])
+    found = decode.batch([file(pictures.scene(64, 48))] * 64, device=torch.device("cpu"), decoder=decoder)
+    assert len(asked) == decode.MOST_REFUSALS
+    assert all(isinstance(item, decode.Decoded) for item in found)
+
+
 def test_batch__large_pictures_are_decoded_in_turns(monkeypatch: pytest.MonkeyPatch, decoder: pool.Decoder) -> None:
     monkeypatch.setattr(decode, "MOST_PIXELS", 1)
     found = decode.batch([file(pictures.scene())] * 3, device=torch.device("cpu"), decoder=decoder)

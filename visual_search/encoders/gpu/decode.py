@@ -21,6 +21,9 @@ logger = logging.getLogger("visual_search.encoders")
 MOST_PIXELS = 2**28
 """Pixels decoded at once, 800 MB of them: a batch of 12-megapixel photos would take 5 GB."""
 
+MOST_REFUSALS = 24
+"""Tries that may fail before the CPU decodes the rest: finding one bad JPEG among 256 takes 9, finding two up to 17."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -47,8 +50,7 @@ def batch(
     found: dict[int, Decoded | exceptions.BadImage] = {}
     headers = {number: header for number, data in enumerate(sources) if (header := _usable(data, limits))}
     for chunk in _chunks(headers):
-        pixels = _together([sources[number] for number in chunk], device)
-        for number, each in zip(chunk, pixels, strict=False):
+        for number, each in _apart({number: sources[number] for number in chunk}, device):
             found[number] = Decoded(each, headers[number].orientation)
     rest = [number for number in range(len(sources)) if number not in found]
     decoded = decoder.decode_many((sources[number] for number in rest), limits=limits, min_size=min_size)
@@ -85,6 +87,20 @@ def _chunks(headers: dict[int, jpeg.Header]) -> Iterator[list[int]]:
         yield chunk
 
 
+def _apart(sources: dict[int, bytes], device: torch.device) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield the pixels of the JPEGs that the device decodes, by number: what it refuses is halved, within bounds."""
+    waiting, refusals = [list(sources)], 0
+    while waiting and refusals < MOST_REFUSALS:
+        part = waiting.pop()
+        if pixels := _together([sources[number] for number in part], device):
+            yield from zip(part, pixels, strict=True)
+            continue
+        refusals += 1
+        if len(part) > 1:
+            middle = len(part) // 2
+            waiting += [part[middle:], part[:middle]]
+
+
 def _together(sources: Iterable[bytes], device: torch.device) -> list[torch.Tensor]:
     """Return the pixels of JPEGs; nothing where the device refuses one of them, since it doesn't say which."""
     with warnings.catch_warnings():
@@ -94,6 +110,9 @@ def _together(sources: Iterable[bytes], device: torch.device) -> list[torch.Tens
         # torchvision 0.29 points to TorchCodec, which is a package of its own.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
+            if device.type == "cuda":
+                # nvJPEG writes in a stream of its own, into memory that this one may still be reading.
+                torch.cuda.current_stream(device).synchronize()
             decoded: list[torch.Tensor] = torchvision.io.decode_jpeg(
                 files, mode=torchvision.io.ImageReadMode.RGB, device=device
             )

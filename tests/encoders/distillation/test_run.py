@@ -155,6 +155,12 @@ def test_distil__needs_pictures(student: dict[str, Any], pictures: list[bytes], 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_distil__needs_an_epoch(student: dict[str, Any], pictures: list[bytes], tmp_path: Path) -> None:
+    with pytest.raises(exceptions.EncoderError) as caught:
+        distil(student, pictures, tmp_path / "student.safetensors", plan=plan.Plan(epochs=0))
+    assert caught.value.code == "distil_epochs"
+
+
 def test_distil__logs_for_tensorboard(student: dict[str, Any], pictures: list[bytes], tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing import event_accumulator

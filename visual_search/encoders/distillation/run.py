@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from visual_search import exceptions
 from visual_search.encoders import base, network, weights
 from visual_search.encoders.distillation import checkpoints, processes, training
 from visual_search.encoders.distillation import lesson as lessons
@@ -32,9 +33,13 @@ def distil(
     A picture's bytes are read each time they are needed. `out` + ".checkpoint" holds all there is after each epoch;
     `resume` goes on from it. `logs` is a folder for TensorBoard. `progress` gets the steps done and in all, and a note.
     Started by torchrun, its processes share the work. Raises EncoderError: `distil_pictures`, `distil_checkpoint`,
-    `distil_batch` or `distil_unavailable`.
+    `distil_batch`, `distil_epochs` or `distil_unavailable`.
     """
     plan = plan or plans.Plan()
+    if plan.epochs < 1:
+        raise exceptions.EncoderError(
+            f"Each picture is to be seen {plan.epochs} times. Give 1 epoch or more.", code="distil_epochs"
+        )
     with processes.joined(device) as (rank, count), pool.Decoder(deadline=20) as decoder:
         lesson = lessons.Lesson(pictures, teacher, decoder, prepare=student.prepare, plan=plan, rank=rank, count=count)
         learner = training.Training(lesson, student, device)

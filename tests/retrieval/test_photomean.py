@@ -89,6 +89,23 @@ def test_transforms__weigh_the_photos_by_their_number(index: models.SearchIndex)
         assert photomean.transforms(index) is None
 
 
+def test_learn__a_photo_counts_after_any_number_of_them(index: models.SearchIndex) -> None:
+    seen(index, 100)
+    _, former = learnt()
+    # As many as a busy shop sees in some months: in single precision, a sum of these takes up nothing small any more.
+    models.PhotoMean.objects.update(count=20_000_000, sums=(former * np.float32(200_000)).tolist())
+    features = photos.features(index, PHOTO)
+
+    for _ in range(50):
+        photomean.learn(index, [features] * 100)
+
+    count, sums = learnt()
+    kept = (1 - 100 / photomean.KEPT) ** 50
+    unit = np.hstack([parts.unit(piece)[0][0] for piece in parts.split(features[None], [64, 405])])
+    assert count == photomean.KEPT
+    assert sums / count == pytest.approx(kept * former / 100 + (1 - kept) * unit, abs=1e-4)
+
+
 @pytest.mark.parametrize("colour", [None, 0.0, 1.0])
 def test_photo__is_centred_on_what_was_learnt(index: models.SearchIndex, colour: float | None) -> None:
     seen(index, 100)

@@ -210,6 +210,17 @@ def unordered(products: models.QuerySet[Any]) -> models.QuerySet[Any]:
     return products if products.query.distinct_fields else products.order_by()
 
 
+def after(products: models.QuerySet[Any], key: Any, *, most: int) -> list[Any]:
+    """Return the `most` first of `products` by their key, of those after `key` unless it is None."""
+    beyond = models.Q() if key is None else models.Q(pk__gt=product_model()._meta.pk.to_python(key))
+    if narrows(products):
+        return list(products.filter(beyond).order_by("pk")[:most])
+    shown = product_model()._base_manager.using(products.db).filter(beyond, pk__in=unordered(products).values("pk"))
+    keys = list(shown.order_by("pk").values_list("pk", flat=True)[:most])
+    found = {product.pk: product for product in by_key(products, models.Q(pk__in=keys))}
+    return [found[key] for key in keys if key in found]
+
+
 def _compares(products: models.QuerySet[Any]) -> bool:
     """Return whether it depends on the others which products are there, or what they are annotated with."""
     query = products.query

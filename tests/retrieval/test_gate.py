@@ -14,7 +14,10 @@ from django.db.models.lookups import GreaterThan
 from django.test.utils import CaptureQueriesContext
 
 from tests import factories
-from visual_search import catalog
+from visual_search import catalog, models
+from visual_search.indexing import reconciler
+from visual_search.indexing.generations import gate, progress
+from visual_search.management import compressing
 from visual_search.retrieval import answers, live
 from visual_search.retrieval import gate as gates
 from visual_search.retrieval.query import Query
@@ -160,3 +163,24 @@ def test_estimate__is_kept_where_only_the_seconds_have_changed(shelf: dict[str, 
 )
 def test_narrows__where_nothing_is_compared_or_counted(choose: Any, narrows: bool) -> None:
     assert catalog.narrows(choose(catalog.product_model()._default_manager.all())) is narrows
+
+
+@pytest.mark.parametrize("choose", [cheapest_by_window, cheapest_by_distinct, but_the_dearest])
+def test_products__that_are_compared_are_embedded_reconciled_and_counted(
+    shelf: dict[str, Any], showing: Any, choose: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    showing(choose)
+    monkeypatch.setattr(reconciler, "PRODUCTS_AT_ONCE", 1)
+    for product in shelf.values():
+        product.save()
+    factories.embed()
+    index = models.SearchIndex.objects.live()
+
+    found = reconciler.reconcile()
+
+    shown = {"one", "two", "one, dear"} if choose is but_the_dearest else {"one", "two"}
+    assert found is not None
+    assert (found.checked, found.queued) == (len(shown), 0)
+    assert (progress.of(index).listed, gate.missing(index)) == (len(shown), 0)
+    assert gate.evaluate(index).coverage == 1
+    assert len(compressing.Pictures()) == len(shown)

@@ -91,10 +91,7 @@ def _reconcile(after: Any, *, deep: bool, deadline: float) -> Reconciled:
 
 
 def _page(after: Any) -> list[Any]:
-    listed = catalog.current().products().using(conf.settings.DATABASE).order_by("pk")
-    if after is not None:
-        listed = listed.filter(pk__gt=catalog.product_model()._meta.pk.to_python(after))
-    return list(listed[:PRODUCTS_AT_ONCE])
+    return catalog.after(catalog.current().products().using(conf.settings.DATABASE), after, most=PRODUCTS_AT_ONCE)
 
 
 class _Comparison:

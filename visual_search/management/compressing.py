@@ -26,7 +26,8 @@ class Pictures(Sequence[bytes]):
     """The catalogue's pictures, each read when it is asked for; raises what `source.read` does."""
 
     def __init__(self) -> None:
-        products = catalog.current().products().using(conf.settings.DATABASE).order_by("pk").iterator(500)
+        shown = catalog.current().products().using(conf.settings.DATABASE)
+        products = (shown if shown.query.distinct_fields else shown.order_by("pk")).iterator(500)
         listed = (picture for product in products for picture in pictures.of(product))
         self._files = [picture.file for picture in listed if picture.error is None]
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from django.db import OperationalError, connections, transaction
+from django.db import OperationalError, connections, models, transaction
 from psycopg import errors
 
 from visual_search import catalog, conf
@@ -157,10 +157,10 @@ def missing(index: SearchIndex) -> int:
 
 def _coverage(index: SearchIndex) -> float:
     """Return the share of listed products that wait for nothing, and that nobody forgot to queue."""
-    listed = catalog.current().products().using(conf.settings.DATABASE).order_by()
+    listed = catalog.unordered(catalog.current().products().using(conf.settings.DATABASE))
     total = listed.count()
     queued = QueuedProduct.objects.using(conf.settings.DATABASE).filter(index=index)
-    waiting = listed.filter(pk__in=queued.values("product_id")).count() + missing(index)
+    waiting = catalog.by_key(listed, models.Q(pk__in=queued.values("product_id"))).count() + missing(index)
     return 1.0 - waiting / total if total else 1.0
 
 

@@ -157,7 +157,7 @@ def _missing(index: SearchIndex) -> tuple[str, Sequence[Any]]:
 
 
 def _listed() -> tuple[str, Sequence[Any]]:
-    query = catalog.current().products().using(conf.settings.DATABASE).order_by().values("pk").query
+    query = catalog.unordered(catalog.current().products().using(conf.settings.DATABASE)).values("pk").query
     return query.get_compiler(conf.settings.DATABASE).as_sql()
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import models
+
 from visual_search import catalog, conf
 from visual_search.exceptions import BadImage, VisualSearchError
 from visual_search.images import limits, source
@@ -57,7 +59,8 @@ def load(keys: Sequence[Any]) -> dict[Any, Any]:
     Products that the catalog hides just now are loaded too: they may be shown again without a save.
     """
     database = conf.settings.DATABASE
-    found = {product.pk: product for product in catalog.current().products().using(database).filter(pk__in=keys)}
+    shown = catalog.by_key(catalog.current().products().using(database), models.Q(pk__in=keys))
+    found = {product.pk: product for product in shown}
     missing = [key for key in keys if key not in found]
     if missing:
         found |= catalog.product_model()._base_manager.using(database).in_bulk(missing)

@@ -12,6 +12,7 @@ from visual_search import models
 from visual_search.checks import database
 from visual_search.indexing import locks, reconciler
 from visual_search.indexing.intake import changes
+from visual_search.retrieval import canary
 
 pytestmark = pytest.mark.django_db
 
@@ -183,8 +184,26 @@ def test_index__activate_what_does_not_pass(live: models.SearchIndex) -> None:
 
     with pytest.raises(CommandError, match="does not pass the gate"):
         run("index", "activate", str(second.pk))
-    assert "0.00% of the listed products" in run("index", "evaluate", str(second.pk))
+    output = io.StringIO()
+    with pytest.raises(CommandError, match="does not pass the gate") as caught:
+        call_command("visual_search", "index", "evaluate", str(second.pk), stdout=output, stderr=io.StringIO())
+    assert "0.00% of the listed products" in output.getvalue()
+    assert caught.value.returncode == 1
     assert run("activate", str(second.pk), "--force").startswith(f"Index {second} is live.")
+
+
+def test_recall__fails_below_what_the_canary_warns_of(
+    live: models.SearchIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("recall") == "recall@10 100.0%, filtered 100.0%, on 3 products\n"
+    monkeypatch.setattr(canary, "LEAST_RECALL", 1.01)
+    output = io.StringIO()
+
+    with pytest.raises(CommandError, match=r"Recall is below 101%: .*index reindex") as caught:
+        call_command("visual_search", "recall", stdout=output, stderr=io.StringIO())
+
+    assert caught.value.returncode == 1
+    assert output.getvalue().startswith("recall@10 100.0%")
 
 
 def test_index__a_number_that_there_is_not(live: models.SearchIndex) -> None:

@@ -120,7 +120,9 @@ def _evaluate(command: Any, index: SearchIndex, **options: Any) -> None:
     command.stdout.write(f"against the live  {_percent(found.difference)} (lower end of 95 %)")
     for reason in found.reasons:
         command.stdout.write(command.style.ERROR(reason))
-    command.stdout.write(command.style.SUCCESS("It passes the gate.") if found.passed else "It does not pass the gate.")
+    if not found.passed:
+        raise CommandError(f"Index {index} does not pass the gate.", returncode=1)
+    command.stdout.write(command.style.SUCCESS("It passes the gate."))
 
 
 @contextmanager
@@ -181,7 +183,7 @@ STEPS: dict[str, tuple[Callable[..., None], str]] = {
     "fill": (_fill, "Embed what the index misses, in this process, until its queue is empty."),
     "build": (_build, "Build the HNSW index of a filled index."),
     "calibrate": (_calibrate, "Fit what a similarity means, from the shop's own pictures."),
-    "evaluate": (_evaluate, "Measure an index against the gate."),
+    "evaluate": (_evaluate, "Measure an index against the gate; exit 1 where it does not pass."),
     "activate": (_activate, "Make an index the one that answers; a new one has to pass the gate."),
     "retire": (_retire, "Give an index up and delete its vectors."),
     "cancel": (_cancel, "Stop building an index; what it has is kept."),

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         reconcile = commands.add_parser("reconcile", help="Queue products that changed without a signal (every night).")
         reconcile.add_argument("--deep", action="store_true", help="Read and compare the bytes of every file.")
         recall = commands.add_parser(
-            "recall", help="Compare HNSW with exact search on the shop's products (every night)."
+            "recall", help="Compare HNSW with exact search on the shop's products (every night); exit 1 below 95 %%."
         )
         recall.add_argument("--samples", type=int, default=canary.SAMPLES, help="Products to ask with (default: 100).")
         prune = commands.add_parser("prune", help="Delete recorded searches that are older than their retention.")
@@ -132,7 +132,15 @@ class Command(BaseCommand):
     def recall(self, *, samples: int, **options: Any) -> None:
         found = canary.measure(samples=samples)
         said = f"recall@10 {found.unfiltered:.1%}, filtered {found.filtered:.1%}, on {found.samples} products"
-        self.stdout.write(said if found.least >= canary.LEAST_RECALL else self.style.WARNING(said))
+        if found.least >= canary.LEAST_RECALL:
+            self.stdout.write(said)
+            return
+        self.stdout.write(self.style.WARNING(said))
+        raise CommandError(
+            f"Recall is below {canary.LEAST_RECALL:.0%}: run `manage.py visual_search index reindex {found.index}`, or "
+            "raise EF_SEARCH.",
+            returncode=1,
+        )
 
     def distil(self, **options: Any) -> None:
         compressing.distil(self, **options)

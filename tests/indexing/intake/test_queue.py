@@ -67,6 +67,17 @@ def test_claim__a_lease_that_ran_out_goes_to_somebody_else() -> None:
 
 
 @pytest.mark.usefixtures("index")
+def test_won__of_a_shop_that_names_the_schema_of_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    meta = catalog.product_model()._meta
+    queued(1)
+    claims = queue.claim(1)
+    monkeypatch.setattr(meta, "db_table", f'"public"."{meta.db_table}"')
+
+    with transaction.atomic():
+        assert queue.won(claims) == {claims[0].product}
+
+
+@pytest.mark.usefixtures("index")
 def test_release__backs_off_further_each_time() -> None:
     queued(1)
     (claim,) = queue.claim(1)

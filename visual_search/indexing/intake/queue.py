@@ -88,12 +88,14 @@ def won(claims: Sequence[Claim]) -> set[Any]:
     Compare-and-set on generation and token: whoever saved the product again, or took over a lease that ran out, has
     won. Products that the shop has locked are left out as well, since waiting for them could deadlock.
     """
-    product, key = catalog.product_model()._meta.db_table, catalog.product_model()._meta.pk.column
+    quoted = connections[conf.settings.DATABASE].ops.quote_name
+    shop: Any = catalog.product_model()._meta
+    product, key = quoted(shop.db_table), quoted(shop.pk.column)
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             f"""
             SELECT queue.product_id, queue.generation FROM {QueuedProduct._meta.db_table} queue
-            JOIN "{product}" product ON product."{key}" = queue.product_id
+            JOIN {product} product ON product.{key} = queue.product_id
             WHERE queue.index_id = %s AND queue.lease_token = %s AND queue.product_id = ANY(%s)
             FOR UPDATE OF queue SKIP LOCKED FOR KEY SHARE OF product SKIP LOCKED
             """,

@@ -141,7 +141,7 @@ def queueing(index: models.SearchIndex, product: Any) -> Iterator[None]:
 @pytest.mark.django_db(transaction=True)
 def test_queue_all__locks_few_products_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "QUEUED_AT_ONCE", 2)
-    products = [factories.product() for _ in range(5)]
+    products = sorted((factories.product() for _ in range(5)), key=lambda product: product.pk)
     index: Any = factories.embed()
     nudges: list[bool] = []
     monkeypatch.setattr(nudge, "_publish", lambda: nudges.append(True))

@@ -110,7 +110,7 @@ def shop_deletes(key: Any) -> Iterator[None]:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("index")
 def test_release__waits_for_no_product_that_the_shop_deletes() -> None:
-    keys = queued(3)
+    keys = sorted(queued(3))
     claims = queue.claim(10)
 
     with sessions.within(shop_deletes(keys[1])), connection.cursor() as cursor:

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from PIL import Image
 
-from tests import factories
+from tests import factories, processes
 from visual_search import exceptions, models
 from visual_search.encoders import base, parts, tiny
 from visual_search.indexing.generations import lifecycle
@@ -121,3 +122,25 @@ def test_fit__holds_no_transaction_while_it_encodes(monkeypatch: pytest.MonkeyPa
     fit.run(deadline=float("inf"))
 
     assert inside == [False]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit__keeps_out_of_the_way_of_a_shop_that_deletes_products() -> None:
+    first, second, third = (factories.product() for _ in range(3))
+    lifecycle.create(["tiny"])
+
+    def run() -> None:
+        try:
+            fit.run(deadline=float("inf"))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        second.delete()
+        thread.start()
+        # Whoever waited for the rows of the second would hold those of the first, which the shop wants next.
+        processes.wait_for(lambda: not thread.is_alive(), seconds=20)
+        first.delete()
+
+    assert list(models.FitSample.objects.values_list("product_id", flat=True)) == [third.pk]

@@ -11,7 +11,7 @@ import numpy as np
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models import F, Sum
 
-from visual_search import conf
+from visual_search import catalog, conf
 from visual_search.encoders import base, joined, parts
 from visual_search.exceptions import EncoderError
 from visual_search.indexing import locks, memory
@@ -116,8 +116,7 @@ def _candidates(index: SearchIndex) -> list[list[Any]]:
 
 def _sample_counted(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
     """Sample `keys` in an attempt that counts only where it ends the process; on an error, each of them alone."""
-    queued = QueuedProduct.objects.using(conf.settings.DATABASE).filter(index=index, product_id__in=keys)
-    queued.update(attempts=F("attempts") + 1)
+    _set_attempts(index, keys, F("attempts") + 1)
     try:
         _sample(index, encoder, keys)
     except Exception as error:
@@ -125,7 +124,14 @@ def _sample_counted(index: SearchIndex, encoder: joined.Joined, keys: Sequence[A
             raise
         _sample_each(index, encoder, keys)
     finally:
-        queued.update(attempts=0)
+        _set_attempts(index, keys, 0)
+
+
+def _set_attempts(index: SearchIndex, keys: Sequence[Any], attempts: Any) -> None:
+    queued = QueuedProduct.objects.using(conf.settings.DATABASE).filter(index=index, product_id__in=keys)
+    with transaction.atomic(conf.settings.DATABASE):
+        # What the shop deletes just now is left: waiting for several of its rows could deadlock with it.
+        queued.filter(pk__in=queued.select_for_update(skip_locked=True).values("pk")).update(attempts=attempts)
 
 
 def _sample_each(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
@@ -142,7 +148,7 @@ def _sample_each(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]
             left_out.append(_packed(index, key, []))
     if failure is not None and not _count(index) and not encoding.works(encoder):
         raise failure
-    FitSample.objects.using(conf.settings.DATABASE).bulk_create(left_out, ignore_conflicts=True)
+    _store(left_out)
 
 
 def _sample(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
@@ -150,10 +156,23 @@ def _sample(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> 
     taken: list[pictures.Picture] = []
     outcomes = list(encoding.encode(encoder, _data(listed, taken)))
     good = [(p, o) for p, o in zip(taken, outcomes, strict=True) if isinstance(o, np.ndarray)]
-    FitSample.objects.using(conf.settings.DATABASE).bulk_create(
-        [_packed(index, key, [pair for pair in good if pair[0].product == key]) for key in keys],
-        ignore_conflicts=True,
-    )
+    _store([_packed(index, key, [pair for pair in good if pair[0].product == key]) for key in keys])
+
+
+def _store(samples: Sequence[FitSample]) -> None:
+    """Store `samples` but for products that the shop has locked: waiting for several could deadlock with it."""
+    connection = connections[conf.settings.DATABASE]
+    product = catalog.product_model()._meta
+    table, key = map(connection.ops.quote_name, (product.db_table, str(product.pk.column)))
+    with transaction.atomic(conf.settings.DATABASE), connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {key} FROM {table} WHERE {key} = ANY(%s) FOR KEY SHARE SKIP LOCKED",
+            [[sample.product_id for sample in samples]],
+        )
+        free = {row[0] for row in cursor.fetchall()}
+        FitSample.objects.using(conf.settings.DATABASE).bulk_create(
+            [sample for sample in samples if sample.product_id in free], ignore_conflicts=True
+        )
 
 
 def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Iterator[bytes]:

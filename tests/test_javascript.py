@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,10 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="No Chromium is installed: `make browser` installs it."),
 ]
 
-POLICY = "default-src 'self'; img-src 'self' blob:; base-uri 'none'; require-trusted-types-for 'script'"
-"""A shop with a strict policy: no inline script or style, and no string that becomes HTML."""
+OPERATIONS = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
+DOCUMENTED = re.findall(r"^Content-Security-Policy: (.*)$", OPERATIONS.read_text(), re.MULTILINE)
+POLICY = "; ".join([*DOCUMENTED, "base-uri 'none'", "require-trusted-types-for 'script'"])
+"""A shop with a strict policy: the one of the docs, and no string that becomes HTML."""
 
 
 @pytest.fixture
@@ -121,6 +124,9 @@ def test_upload__sends_a_small_upright_picture_and_stays_on_the_page(
     assert page.evaluate("document.activeElement.id") == "vs-results"
     # Large, with its parts, in place of the preview.
     assert page.locator(".vs-photo").is_visible()
+    assert page.locator("[data-visual-search-preview]").is_hidden()
+    drawn = "canvas => [canvas.width, canvas.height, ...canvas.getContext('2d').getImageData(480, 640, 1, 1).data]"
+    assert page.locator(".vs-photo").evaluate(drawn) == pytest.approx([960, 1280, 220, 20, 60, 255], abs=4)
     assert page.locator("[data-visual-search-status]").inner_text() == ""
     assert page.evaluate("history.length") <= 2
     assert page.problems == []

@@ -4,17 +4,13 @@ const LONGEST_SIDE = 1280;
 const QUALITY = 0.9;
 const READABLE = new Set(["image/jpeg", "image/png", "image/webp"]);
 
-// A phone's photo has 12 megapixels, of which the search looks at a fraction: sending that fraction takes a tenth of the time.
-async function smaller(file) {
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-  } catch {
-    return file;
-  }
+function decoded(file) {
+  return createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
+}
+
+// A picture on a canvas needs nothing of the page's policy: one with an address of its own would need `img-src blob:`.
+function draw(canvas, bitmap) {
   const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
-  if (scale === 1 && READABLE.has(file.type)) return file;
-  const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
   const context = canvas.getContext("2d");
@@ -23,6 +19,15 @@ async function smaller(file) {
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
+}
+
+// A phone's photo has 12 megapixels, of which the search looks at a fraction: sending that fraction takes a tenth of the time.
+async function smaller(file) {
+  const bitmap = await decoded(file);
+  if (!bitmap) return file;
+  if (Math.max(bitmap.width, bitmap.height) <= LONGEST_SIDE && READABLE.has(file.type)) return file;
+  const canvas = document.createElement("canvas");
+  draw(canvas, bitmap);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
   if (!blob || (READABLE.has(file.type) && blob.size >= file.size)) return file;
   return new File([blob], "photo.jpg", { type: "image/jpeg" });
@@ -53,10 +58,9 @@ function send(form, name, photo, region) {
 // Shows the photo that was sent with the parts that the shop proposes. The photo stays in this page: each search sends it anew.
 function stageOf(stage) {
   const frame = stage.querySelector(".vs-frame");
-  const image = stage.querySelector(".vs-photo");
+  const canvas = stage.querySelector(".vs-photo");
   const found = stage.querySelector("[data-visual-search-found]") ?? {};
   const say = (text) => (found.textContent = text ?? "");
-  let address = "";
   let pick = () => {};
 
   const mark = (region) => {
@@ -83,16 +87,13 @@ function stageOf(stage) {
   const hide = () => {
     stage.hidden = true;
     say("");
-    URL.revokeObjectURL(address);
-    address = "";
-    image.removeAttribute("src");
+    canvas.width = canvas.height = 0;
     frame.querySelectorAll("button").forEach((each) => each.remove());
   };
-  const show = (photo, regions, search) => {
+  const show = (bitmap, regions, search) => {
     hide();
-    if (regions.length === 0) return;
-    address = URL.createObjectURL(photo);
-    image.src = address;
+    if (!bitmap || regions.length === 0) return;
+    draw(canvas, bitmap);
     frame.append(...regions.map((region, index) => button(region, index + 1)));
     pick = search;
     mark("");
@@ -109,7 +110,8 @@ function stageOf(stage) {
     mark(region);
     if (!(await pick(region, say))) mark(before);
   });
-  return { show, hide, picked };
+  const shown = () => !stage.hidden;
+  return { show, hide, picked, shown };
 }
 
 const stage = [...document.querySelectorAll("[data-visual-search-stage]")].map(stageOf)[0];
@@ -122,7 +124,6 @@ function enhance(form) {
   const drop = form.querySelector("[data-visual-search-drop]");
   if (!input) return;
   for (const hint of form.querySelectorAll("[data-visual-search-script]")) hint.hidden = false;
-  let shown = "";
 
   const say = (text) => {
     if (status) status.textContent = text ?? "";
@@ -131,17 +132,16 @@ function enhance(form) {
     if (button) button.disabled = on;
     form.setAttribute("aria-busy", String(on));
   };
-  const look = () => {
-    URL.revokeObjectURL(shown);
+  const look = async () => {
     const file = input.files[0];
-    shown = file ? URL.createObjectURL(file) : "";
     say("");
     stage?.hide();
     if (!preview) return;
     preview.hidden = true;
-    preview.onload = () => (preview.hidden = false);
-    if (shown) preview.src = shown;
-    else preview.removeAttribute("src");
+    const bitmap = file && (await decoded(file));
+    if (!bitmap || file !== input.files[0]) return;
+    draw(preview, bitmap);
+    preview.hidden = Boolean(stage?.shown());
   };
   const take = (files) => {
     const file = [...(files ?? [])].find((each) => each.type.startsWith("image/"));
@@ -224,6 +224,7 @@ function enhance(form) {
     again = false;
     say(form.dataset.busy);
     const photo = await smaller(file);
+    const bitmap = stage && region === "" ? await decoded(photo) : null;
     busy(false);
     if (Number(form.dataset.maxBytes) && photo.size > Number(form.dataset.maxBytes)) {
       say(form.dataset.tooLarge);
@@ -238,8 +239,8 @@ function enhance(form) {
     const fresh = await search(photo, region, say);
     if (fresh && region === "") {
       const regions = fresh.dataset.visualSearchRegions?.split(" ") ?? [];
-      stage?.show(photo, regions, (part, tell) => pick(photo, part, tell));
-      if (preview && stage && regions.length > 0) preview.hidden = true;
+      stage?.show(bitmap, regions, (part, tell) => pick(photo, part, tell));
+      if (preview && stage?.shown()) preview.hidden = true;
     }
     if (!knob || document.activeElement !== knob) fresh?.querySelector("[tabindex='-1']")?.focus();
     if (again) repeat();

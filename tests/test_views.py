@@ -130,6 +130,15 @@ def test_photo__finds_what_is_like_a_part_of_it(client: Client, shop: SimpleName
     assert "data-visual-search-regions" not in part.content.decode()
 
 
+@pytest.mark.parametrize(("limit", "said"), [(2, "The 2 best matches"), (3, "2 products found")])
+def test_results__are_counted_where_they_are_all(
+    client: Client, shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, limit: int, said: str
+) -> None:
+    monkeypatch.setattr("visual_search.views.RESULTS", limit)
+
+    assert f'role="status">{said}</p>' in client.post(PHOTO, {"photo": upload()}).content.decode()
+
+
 @pytest.mark.parametrize("region", ["0,0,2,1", "1,0,0,1", "x"])
 def test_photo__refuses_a_part_that_is_none(client: Client, shop: SimpleNamespace, region: str) -> None:
     response = client.post(PHOTO, {"photo": upload(), "region": region})

@@ -177,6 +177,8 @@ def _render(
     request: HttpRequest, template: str, context: dict[str, Any], *, problem: problems.Problem | None = None
 ) -> HttpResponse:
     context["message"] = _message(problem) if problem else ""
+    # How many more there are is not counted.
+    context["full"] = len(context.get("products", ())) == RESULTS
     response = render(request, template, context, status=problem.status if problem else 200)
     if problem and problem.retry_after is not None:
         response["Retry-After"] = str(problem.retry_after)

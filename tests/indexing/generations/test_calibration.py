@@ -114,6 +114,7 @@ def test_calibrate__a_small_shop_has_the_prior() -> None:
 
 
 def test_calibrate__of_an_empty_shop() -> None:
+    lifecycle.create(["tiny"])
     index = factories.embed()
 
     assert index is not None

@@ -51,6 +51,7 @@ def test_evaluate__of_a_good_index_passes_and_is_stored() -> None:
 
 
 def test_evaluate__of_an_empty_shop_passes() -> None:
+    lifecycle.create(["tiny"])
     index: Any = factories.embed()
 
     found = gate.evaluate(index)

@@ -69,6 +69,53 @@ def test_find_similar_button__is_nothing_without_the_page(shop: SimpleNamespace,
     assert render(BUTTON, product=shop.red) == ""
 
 
+def test_find_similar_button__is_nothing_without_a_picture(shop: SimpleNamespace) -> None:
+    factories.product(name="Bare", pictures=[])
+
+    shown = {each.name: render(BUTTON, product=each) for each in Product.objects.prefetch_related("images")}
+
+    assert [name for name, page in shown.items() if page] == ["<b>Dark</b>", "<i>Red</i>"]
+    assert shown["Bare"] == ""
+
+
+def test_find_similar_button__never_takes_a_query(
+    shop: SimpleNamespace, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.product(pictures=[])
+    plain, fetched = Product.objects.all(), Product.objects.prefetch_related("images")
+    others = Product.objects.prefetch_related("variants")
+    shown = []
+
+    for products in map(list, (plain, fetched)):
+        with django_assert_num_queries(0):
+            shown.append(sum(bool(render(BUTTON, product=each)) for each in products))
+    with monkeypatch.context() as patched:
+        products = list(others)
+        patched.setattr("django.db.backends.utils.CursorWrapper._execute", lambda *_: pytest.fail("a query"))
+        shown.append(sum(bool(render(BUTTON, product=each)) for each in products))
+
+    assert shown == [3, 2, 3]
+
+
+@pytest.mark.parametrize("fails", ["before", "in its own hands", "in ours"])
+def test_find_similar_button__of_a_product_whose_pictures_can_not_be_told(
+    shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: str
+) -> None:
+    def images(catalog: Any, product: Any) -> Any:
+        if fails == "before":
+            raise ZeroDivisionError
+        try:
+            return list(product.images.all())
+        except LookupError:
+            return [] if fails == "in its own hands" else 1 / 0
+
+    monkeypatch.setattr("example_shop.catalogue.visual_search.ShopCatalog.images", images)
+    red = Product.objects.prefetch_related("variants").get(pk=shop.red.pk)
+
+    assert f'href="/visual-search/products/{red.pk}/"' in render(BUTTON, product=red)
+    assert ("images() failed" in caplog.text) == (fails == "before")
+
+
 class Nameless:
     """A product that can't say its name."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django import template
-from django.db import transaction
+from django.db import connections, transaction
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
@@ -88,14 +89,17 @@ def visual_search_max_bytes() -> int:
 
 @register.simple_tag(takes_context=True)
 def find_similar_button(context: template.Context, product: Any) -> str:
-    """Render a link to the page of what looks like `product`; nothing where that page isn't mounted.
+    """Render a link to the page of what looks like `product`; nothing where that isn't mounted, or without a picture.
 
-    A failure is logged, and the shop's page goes on without it.
+    It makes no query to look for one, which in a list would be one for each product: where the pictures weren't brought
+    along, the link is there. A failure is logged, and the shop's page goes on without it.
     """
     try:
         try:
             url = reverse("visual_search:similar", args=[product.pk])
         except NoReverseMatch:
+            return ""
+        if _has_no_picture(product):
             return ""
         title = catalog.said(catalog.current().title, product, otherwise=str(product.pk))
         values = {"product": product, "title": title, "url": url}
@@ -103,6 +107,28 @@ def find_similar_button(context: template.Context, product: Any) -> str:
     except Exception:
         logger.exception("The link to what looks like a product could not be shown.")
         return ""
+
+
+def _has_no_picture(product: Any) -> bool:
+    """Return whether the catalog has no picture of `product`; False where it would take a query to know."""
+    shop = catalog.current()
+    if shop.image_models and not getattr(product, "_prefetched_objects_cache", None):
+        return False  # a query that is refused below is in the log of queries all the same
+    queries = []
+
+    def refuse(_execute: Any, sql: str, *_: Any) -> Any:
+        queries.append(sql)
+        raise LookupError("The pictures were not brought along.")
+
+    try:
+        with ExitStack() as stack:
+            for connection in connections.all():
+                stack.enter_context(connection.execute_wrapper(refuse))
+            return next(iter(shop.images(product)), None) is None and not queries
+    except Exception:
+        if not queries:
+            logger.exception("The catalog's images() failed for product %s.", product.pk)
+        return False
 
 
 @register.simple_tag(takes_context=True)

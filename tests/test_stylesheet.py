@@ -126,6 +126,38 @@ def test_colours__of_a_light_shop_are_the_same_wherever_it_is_dark(window: Any, 
     assert light == dark
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_strip__is_one_row_that_a_keyboard_moves(window: Any, shop: SimpleNamespace, width: int) -> None:
+    shop.base.write_text(PAGE.replace("STYLE", "body { margin: 0; display: grid } body > * { grid-column: 1 }"))
+    page = window(f"/visual-search/products/{shop.products[0].pk}/", viewport={"width": width, "height": 800})
+    strip, items = page.locator(".vs-strip .vs-results"), page.locator(".vs-strip li")
+    rows = {item.bounding_box()["y"] for item in items.all()}
+    assert (items.count(), len(rows)) == (6, 1)
+    assert strip.evaluate("each => each.scrollWidth > each.clientWidth") == (width == 390)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+    items.nth(0).get_by_role("link").focus()
+    for _ in range(5):
+        page.keyboard.press("Tab")
+
+    last = items.nth(5)
+    assert last.get_by_role("link").evaluate("each => each === document.activeElement")
+    assert last.bounding_box()["x"] + last.bounding_box()["width"] <= width
+    ring = "each => { const ring = getComputedStyle(each, '::after'); return [ring.outlineStyle, ring.outlineOffset]; }"
+    assert last.get_by_role("link").evaluate(ring) == ["solid", "-3px"]
+
+
+def test_strip__of_few_products_is_no_wider_than_its_pictures(window: Any, shop: SimpleNamespace) -> None:
+    for product in shop.products[3:]:
+        product.delete()
+    shop.base.write_text(PAGE.replace("STYLE", ""))
+    page = window(f"/visual-search/products/{shop.products[0].pk}/", viewport={"width": 1280, "height": 800})
+
+    widths = [item.bounding_box()["width"] for item in page.locator(".vs-strip li").all()]
+
+    assert (len(widths), max(widths) < 240) == (2, True)
+
+
 @pytest.mark.parametrize("system", ["light", "dark"])
 def test_colours__of_the_shop_hold_before_the_stylesheet_too(window: Any, shop: SimpleNamespace, system: str) -> None:
     shop.base.write_text(PAGE.replace("STYLE", ":root { --vs-accent: rgb(1, 2, 3) }"))

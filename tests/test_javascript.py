@@ -360,6 +360,19 @@ def test_report__is_not_made_by_a_browser_that_declines(window: Any, shop: Simpl
     assert models.SearchEvent.objects.count() == 0
 
 
+def test_colour__where_the_knob_stands_is_said_in_words(window: Any, settings: Any, shop: SimpleNamespace) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
+    models.SearchIndex.objects.all().delete()
+    factories.embed()
+    page = window("/visual-search/photo/")
+    knob = page.locator("#vs-colour")
+    assert knob.get_attribute("aria-valuetext") == "colour 2 of 10, shape 8 of 10"
+
+    knob.press("ArrowRight")
+
+    assert knob.get_attribute("aria-valuetext") == "colour 3 of 10, shape 7 of 10"
+
+
 def test_colour__the_results_follow_the_knob(window: Any, settings: Any, shop: SimpleNamespace) -> None:
     settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
     factories.product(name="Twin", pictures=[factories.picture("crimson", "bar")])

@@ -31,7 +31,10 @@ LOCALE = PACKAGE / "locale"
 LANGUAGES = sorted(path.name for path in LOCALE.iterdir())
 TEMPLATES = sorted((PACKAGE / "templates" / "visual_search").glob("*.html"))
 MODULES = (PACKAGE / "views.py", PACKAGE / "templatetags" / "visual_search.py")
-SHOWN = ("alt", "aria-label", "placeholder", "title", "data-busy", "data-failed", "data-part", "data-too-large")
+SHOWN = {
+    "alt", "aria-label", "placeholder", "title", "data-busy", "data-failed", "data-part", "data-too-large",
+    "data-visual-search-stand",
+}  # fmt: skip
 """Attributes with words that customers are shown, or told."""
 
 

@@ -565,6 +565,32 @@ def test_colour__is_chosen_beside_the_photo(client: Client, coloured: dict[str, 
     assert {name.split()[0] for name in titles(found)[:2]} == {"royalblue"}
 
 
+def test_photo__keeps_what_was_typed_where_something_is_wrong(client: Client, coloured: dict[str, Any]) -> None:
+    response = client.post(PHOTO, {"photo": upload(b"words"), "text": " of leather ", "colour": "0.7"})
+
+    assert (response.status_code, knob(response)) == (415, "0.7")
+    assert 'value="of leather"' in response.content.decode()
+
+
+def test_photo__offers_the_knob_to_whoever_asks_too_often(
+    client: Client, coloured: dict[str, Any], settings: Any
+) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "API_RATES": {"visual_search_upload": "1/min"}}
+    client.post(PHOTO, {"photo": upload()})
+
+    response = client.post(PHOTO, {"photo": upload(), "colour": "0.7"})
+
+    # Without a look at what was sent: reading it is some of the work that is saved.
+    assert (response.status_code, knob(response)) == (429, "0.2")
+    assert not hasattr(response.wsgi_request, "_files")
+
+
+def test_pages__begin_with_the_one_for_words(client: Client) -> None:
+    response = client.get("/visual-search/", {"text": "red"})
+
+    assert (response.status_code, response.headers["Location"]) == (302, f"{SEARCH}?text=red")
+
+
 def test_colour__is_not_offered_where_it_does_nothing(
     client: Client, shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,8 @@ def photo(request: HttpRequest) -> HttpResponse:
         return _show_photo(request, {"colour": _colour(request.GET)[1]})
     uploads.install(request)
     if (wait := throttles.UploadThrottle().seconds_to_wait(request)) is not None:
-        return _show_photo(request, {}, problem=problems.throttled(wait))
+        # What was typed stays unread with the photo.
+        return _show_photo(request, {"colour": _colour(request.GET)[1]}, problem=problems.throttled(wait))
     try:
         with _apart():
             return _search(request)
@@ -101,7 +102,8 @@ def photo(request: HttpRequest) -> HttpResponse:
         found = problems.of(error)
         if found is None or found.status in (403, 404):
             raise
-        return _show_photo(request, {}, problem=found)
+        asked = {"said": _said(request), "colour": _colour(request.POST)[1]}
+        return _show_photo(request, asked, problem=found)
 
 
 @csrf_protect
@@ -109,7 +111,7 @@ def _search(request: HttpRequest) -> HttpResponse:
     photo = uploads.photo(request.FILES)
     chosen = parameters.regions({parameters.REGION: [each for each in request.POST.getlist("region") if each]})
     terms = [Term(photo=photo, region=region) for region in chosen] or [Term(photo=photo)]
-    if said := request.POST.get(parameters.TEXT, "").strip():
+    if said := _said(request):
         terms.append(Term(words=said))
     colour, share = _colour(request.POST)
     answer = answers.answer(Query(terms=tuple(terms), request=request, limit=RESULTS, colour=colour))
@@ -124,6 +126,10 @@ def _search(request: HttpRequest) -> HttpResponse:
         "regions": [] if chosen else _proposed(photo),
     }
     return _show_photo(request, context)
+
+
+def _said(request: HttpRequest) -> str:
+    return request.POST.get(parameters.TEXT, "").strip()
 
 
 def _proposed(photo: Any) -> list[str]:

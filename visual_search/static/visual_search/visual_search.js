@@ -282,6 +282,19 @@ function follow(form) {
   });
 }
 
+// Says where the knob stands between its two ends, which nobody hears who is told "0.3".
+function tell(knob) {
+  const say = () => {
+    const colour = Math.round(10 * knob.value);
+    const text = knob.dataset.visualSearchStand.replace("{colour}", colour).replace("{shape}", 10 - colour);
+    knob.setAttribute("aria-valuetext", text);
+  };
+  knob.addEventListener("input", say);
+  // Going back shows the knob as it was left.
+  window.addEventListener("pageshow", say);
+  say();
+}
+
 // Says which result of which search was opened, and nothing about who opened it.
 function report(event) {
   if (event.type === "auxclick" && event.button !== 1) return;
@@ -296,5 +309,6 @@ function report(event) {
 
 document.querySelectorAll("form[data-visual-search-upload]").forEach(enhance);
 document.querySelectorAll("form[data-visual-search-knob]").forEach(follow);
+document.querySelectorAll("[data-visual-search-stand]").forEach(tell);
 document.addEventListener("click", report);
 document.addEventListener("auxclick", report);

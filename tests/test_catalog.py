@@ -99,7 +99,9 @@ class TestSeparateImageModel:
         categories = factories.product(category="Hats").category._meta.model.objects
         factories.product(category="Shoes")
 
-        assert catalog.Catalog().category(SimpleNamespace(category=categories)) == "Hats, Shoes"
+        named = catalog.Catalog().category(SimpleNamespace(category=categories))
+
+        assert {"Hats", "Shoes"} <= set(named.split(", "))
 
     def test_serialize__what_the_api_says(self) -> None:
         product = factories.product(name="Lamp", brand="Lumen", price="12.50", category="Lamps")

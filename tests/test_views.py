@@ -585,12 +585,6 @@ def test_photo__offers_the_knob_to_whoever_asks_too_often(
     assert not hasattr(response.wsgi_request, "_files")
 
 
-def test_pages__begin_with_the_one_for_words(client: Client) -> None:
-    response = client.get("/visual-search/", {"text": "red"})
-
-    assert (response.status_code, response.headers["Location"]) == (302, f"{SEARCH}?text=red")
-
-
 def test_colour__is_not_offered_where_it_does_nothing(
     client: Client, shop: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

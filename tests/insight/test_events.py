@@ -214,3 +214,17 @@ def test_record__in_a_transaction_that_django_did_not_begin(begin: Any) -> None:
 
     assert "BEGIN" not in [query["sql"] for query in queries]
     assert models.SearchEvent.objects.get().pk == recorded
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("begin", [contextlib.nullcontext, transaction.atomic, begun_by_hand, without_autocommit])
+def test_click__leaves_the_transaction_usable(begin: Any) -> None:
+    product = factories.product(pictures=[])
+    search = events.record(answer(product))
+
+    with begin():
+        assert not events.click(search, 2**80)
+        assert not events.click(search, "\0")
+        assert events.click(search, product.pk)
+
+    assert models.ResultEvent.objects.get().clicked_at is not None

@@ -83,6 +83,19 @@ def test_explain__takes_a_photo_and_a_part_of_it(shelf: dict[str, Any]) -> None:
     assert part.similarity < whole.similarity
 
 
+def test_explain__reads_a_stream_once(shelf: dict[str, Any]) -> None:
+    class Stream(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: Any) -> int:
+            raise io.UnsupportedOperation("seek")
+
+    found = explanation.explain(Query(photo=Stream(factories.picture("crimson"))), shelf["crimson"])
+
+    assert found.query.picture.size == (96, 96)
+
+
 def test_explain__says_which_half_is_alike(embed: Any) -> None:
     def two(left: str, right: str) -> bytes:
         image = Image.new("RGB", (96, 96), left)

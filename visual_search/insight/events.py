@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import time
@@ -92,7 +93,7 @@ def click(search: Any, product: Any) -> bool:
             search_id=SearchEvent._meta.pk.to_python(search),
             product_id=catalog.product_model()._meta.pk.to_python(product),
         )
-        with transaction.atomic(database):
+        with contextlib.nullcontext() if statement.alone() else statement.savepoint():
             return bool(shown.update(clicked_at=Coalesce("clicked_at", Now())))
     except (ValidationError, ValueError, TypeError, OverflowError, DataError):
         return False

@@ -73,7 +73,7 @@ def answer(query: Query, *, explain: bool = False, learn: bool = True) -> Answer
     """
     started = time.perf_counter()
     words.expect_searchable(query)
-    query = _read(query)
+    query = read(query)
     found = live.answering(lambda index: _search(index, query, explain=explain, learn=learn))
     if found is None and query.kind == "text":
         found = _search(None, query, explain=explain, learn=learn)
@@ -82,7 +82,7 @@ def answer(query: Query, *, explain: bool = False, learn: bool = True) -> Answer
 
 
 @sensitive_variables()
-def _read(query: Query) -> Query:
+def read(query: Query) -> Query:
     """Return `query` with its photos as bytes: a stream can be read once, and each region and index asks for it."""
     streams = {
         id(term.photo): term.photo

@@ -60,9 +60,10 @@ def explain(query: Query, product: Any) -> Explanation:
     Raises InvalidQuery (`product_not_found` where `product` is no result of it: hidden, or without a vector), BadImage,
     and EncoderError.
     """
-    term = query.terms[0]
-    if len(query.terms) != 1 or term.words is not None:
+    if len(query.terms) != 1 or query.terms[0].words is not None:
         raise InvalidQuery("Only a search with one product or photo can be explained: each picture has its own map.")
+    query = answers.read(query)
+    (term,) = query.terms
     one = Query(
         terms=query.terms,
         filters=query.filters,

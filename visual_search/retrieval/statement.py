@@ -47,12 +47,15 @@ def savepoint() -> Iterator[None]:
 
     Django's `atomic()` knows of none that was begun by hand, and can't begin its own within it.
     """
-    with connections[conf.settings.DATABASE].cursor() as cursor:
+    connection = connections[conf.settings.DATABASE]
+    with connection.cursor() as cursor:
         for command in _BEGIN:
             cursor.execute(command)
         try:
             yield
         except Exception:
+            # The ORM has noted that all of an atomic block is lost.
+            connection.needs_rollback = False
             for command in _UNDO:
                 cursor.execute(command)
             raise

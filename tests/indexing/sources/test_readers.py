@@ -52,6 +52,27 @@ def test_map__gives_a_call_up_that_hangs_and_reads_on() -> None:
     assert list(pool.map(read, [5, 6])) == [5, 6]
 
 
+def test_map__abandoned_leaves_no_thread_hanging() -> None:
+    release, hangs = threading.Event(), threading.Event()
+
+    def read(number: int) -> int:
+        if number:
+            hangs.set()
+            release.wait(20)
+        return number
+
+    pool = readers.Readers(threads=1, seconds=5)
+    abandoned = pool.map(read, range(4), ahead=2)
+    assert next(abandoned) == 0
+    assert hangs.wait(5)
+    abandoned.close()  # type: ignore[attr-defined]
+
+    started = time.monotonic()
+    assert list(pool.map(read, [0])) == [0]
+    assert time.monotonic() - started < 3
+    release.set()
+
+
 @pytest.mark.parametrize("threads", [1, 8])
 def test_map__of_nothing(threads: int) -> None:
     assert list(readers.Readers(threads=threads).map(str, [])) == []

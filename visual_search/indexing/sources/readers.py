@@ -35,20 +35,28 @@ class Readers:
         A call that takes longer than `seconds` yields a TimeoutError; where as many in a row did as there are threads,
         the storage is away, and whatever has not come yet does so too: a worker must not wait for hours.
         """
-        hung = 0
         waiting: deque[_Call[Item, Result]] = deque()
-        for item in items:
-            call = _Call[Item, Result](function, item)
-            waiting.append(call)
-            self._submit(call)
-            if len(waiting) > ahead:
-                outcome = self._result(waiting.popleft(), patient=hung < self.threads)
-                hung = hung + 1 if isinstance(outcome, TimeoutError) else 0
-                yield outcome
-        while waiting:
-            outcome = self._result(waiting.popleft(), patient=hung < self.threads)
+        hung = 0
+
+        def first() -> Result | Exception:
+            nonlocal hung
+            outcome = self._result(waiting[0], patient=hung < self.threads)
             hung = hung + 1 if isinstance(outcome, TimeoutError) else 0
-            yield outcome
+            waiting.popleft()
+            return outcome
+
+        try:
+            for item in items:
+                waiting.append(_Call(function, item))
+                self._submit(waiting[-1])
+                if len(waiting) > ahead:
+                    yield first()
+            while waiting:
+                yield first()
+        finally:
+            # Whoever stops listening leaves no thread hanging that the next one would wait for.
+            for call in waiting:
+                self._give_up(call)
 
     def _submit(self, call: _Call[Any, Any]) -> None:
         self._calls.put(call)
@@ -60,18 +68,23 @@ class Readers:
         threading.Thread(target=_work, args=(self._calls,), name="visual-search-read", daemon=True).start()
 
     def _result(self, call: _Call[Any, Any], *, patient: bool) -> Any:
-        if not patient and not call.done.is_set():
-            call.lost = True
-            if call.started is not None:
-                self._start()
+        if not patient and self._give_up(call):
             return TimeoutError("The storage does not answer.")
         # Its time begins when a thread takes it up; until then the ones before it are on trial.
         while not call.done.wait(self.seconds if call.started is None else call.left(self.seconds)):
-            if call.started is not None and call.left(self.seconds) <= 0:
-                call.lost = True
-                self._start()  # in place of the thread that hangs
+            if call.started is not None and call.left(self.seconds) <= 0 and self._give_up(call):
                 return TimeoutError(f"The storage did not answer within {self.seconds:g} s.")
         return call.outcome
+
+    def _give_up(self, call: _Call[Any, Any]) -> bool:
+        """Replace the thread that hangs in `call`; return whether it still does, or has not begun."""
+        with call.lock:
+            if call.done.is_set():
+                return False
+            call.lost = True
+        if call.started is not None:
+            self._start()
+        return True
 
     def _start_empty(self) -> None:
         self._calls: queue.SimpleQueue[_Call[Any, Any]] = queue.SimpleQueue()
@@ -79,11 +92,11 @@ class Readers:
 
 
 class _Call(Generic[Item, Result]):
-    __slots__ = ("done", "function", "item", "lost", "outcome", "started")
+    __slots__ = ("done", "function", "item", "lock", "lost", "outcome", "started")
 
     def __init__(self, function: Callable[[Item], Result], item: Item) -> None:
         self.function, self.item = function, item
-        self.done = threading.Event()
+        self.done, self.lock = threading.Event(), threading.Lock()
         self.started: float | None = None
         self.outcome: Result | Exception
         self.lost = False
@@ -95,16 +108,18 @@ class _Call(Generic[Item, Result]):
 def _work(calls: queue.SimpleQueue[_Call[Any, Any]]) -> None:
     while True:
         call = calls.get()
-        if call.lost:
-            continue
-        call.started = time.monotonic()
+        with call.lock:
+            if call.lost:
+                continue
+            call.started = time.monotonic()
         try:
             call.outcome = call.function(call.item)
         except Exception as error:
             call.outcome = error
-        call.done.set()
-        if call.lost:
-            return  # replaced meanwhile
+        with call.lock:
+            call.done.set()
+            if call.lost:
+                return  # replaced meanwhile
 
 
 def _forget() -> None:

@@ -109,7 +109,7 @@ def started(encoder: joined.Joined, *, batch_size: int, compiled: bool) -> tuple
     try:
         with torch.inference_mode():
             for part in working._parts:
-                part.features(working._empty(part))
+                part.features(working._empty(part, working.batch_size))
     except Exception as error:
         # Dynamo, Inductor, Triton and the C compiler each have errors of their own.
         print(f"torch.compile fails, so that nothing is compiled: {type(error).__name__}: {str(error).splitlines()[0]}")
@@ -123,7 +123,7 @@ def measure(
     """Return the images per second of the pipeline, and of its two halves alone, each on the same pictures."""
     size = working.batch_size
     batches = [sources[start : start + size] for start in range(0, len(sources), size)]
-    pixels = [(torch.rand_like(working._empty(part)) * 255).round() for part in working._parts]
+    pixels = [(torch.rand_like(working._empty(part, size)) * 255).round() for part in working._parts]
 
     def whole() -> None:
         outcomes = list(working.encode_many(sources, decoder=decoder))

@@ -51,6 +51,9 @@ class Settings:
     ENCODER_CACHE: str = "~/.cache/django-visual-search"
     """Folder that keeps networks converted for OpenVINO; "" keeps none, and each process converts its own."""
 
+    GPU_PIPELINE: str = "off"
+    """Have the worker decode and resize on the GPU, too: "off", "eager" or "compiled" (slow to start; pays in bulk)."""
+
     BATCH_SIZE: int = 32
     """Pictures encoded at once."""
 

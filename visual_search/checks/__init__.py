@@ -32,6 +32,7 @@ _TYPES: dict[str, Any] = {
     "DEVICE": str,
     "RUNTIME": str,
     "ENCODER_CACHE": str,
+    "GPU_PIPELINE": str,
     "BATCH_SIZE": int,
     "QUEUE": str,
     "PROPOSE_REGIONS": bool,
@@ -58,7 +59,11 @@ _MOST = {
 
 _LEAST = {"REGIONS": 0}
 
-_CHOICES = {"METRIC": SearchIndex.Metric.values, "RUNTIME": registry.RUNTIMES}
+_CHOICES = {
+    "METRIC": SearchIndex.Metric.values,
+    "RUNTIME": registry.RUNTIMES,
+    "GPU_PIPELINE": ("off", "eager", "compiled"),
+}
 
 _PATTERNS = {
     "DEVICE": (re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?"), 'Give "auto", "cpu", "mps", "cuda" or "cuda:1".'),

@@ -43,10 +43,15 @@ def pick_precision(choice: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def _device_lost(error: RuntimeError) -> bool:
-    """Return whether `error` spoils the process's CUDA context: each later call fails as well."""
+def device_lost(error: RuntimeError, device: torch.device) -> exceptions.EncoderError | None:
+    """Return what to raise where `error` spoils the process's CUDA context, so that each later call fails as well."""
     accelerator: type[RuntimeError] | None = getattr(torch, "AcceleratorError", None)
-    return "CUDA error" in str(error) or (accelerator is not None and isinstance(error, accelerator))
+    if "CUDA error" not in str(error) and (accelerator is None or not isinstance(error, accelerator)):
+        return None
+    return exceptions.EncoderError(
+        f"The device {device} is lost ({str(error).splitlines()[0]}). A process can't get it back: start it anew.",
+        code="encoder_device_lost",
+    )
 
 
 class Runtime:
@@ -89,13 +94,9 @@ class Runtime:
                     torch.cuda.empty_cache()
                 continue
             except RuntimeError as error:
-                if not _device_lost(error):
-                    raise
-                raise exceptions.EncoderError(
-                    f"The device {self.device} is lost ({str(error).splitlines()[0]}). A process can't get it back: "
-                    "start it anew.",
-                    code="encoder_device_lost",
-                ) from error
+                if lost := device_lost(error, self.device):
+                    raise lost from error
+                raise
             start += len(batch)
         return np.concatenate(done)
 

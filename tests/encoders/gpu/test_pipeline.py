@@ -13,7 +13,7 @@ from PIL import Image
 from example_shop import drawing
 from tests.images import pictures
 from visual_search import encoders, exceptions
-from visual_search.encoders import colour, joined, network, preprocessing, tiny
+from visual_search.encoders import colour, joined, network, preprocessing, runtime, tiny
 from visual_search.encoders import pipeline as ordinary
 from visual_search.encoders.gpu import decode, pipeline
 from visual_search.images import limits, pool
@@ -130,6 +130,84 @@ def test_encode_many__compiles_one_shape(sources: list[bytes], decoder: pool.Dec
     )
     assert len(list(working.encode_many(sources[:10], decoder=decoder))) == 10
     assert len(shapes) == 1
+
+
+class Small(torch.nn.Module):
+    """A network that has memory for `room` pictures only, and may lose its device."""
+
+    def __init__(self, room: int = 99, error: str = "") -> None:
+        super().__init__()
+        self.room, self.error = room, error
+        self.seen: list[int] = []
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(batch))
+        if self.error:
+            raise RuntimeError(self.error)
+        if len(batch) > self.room:
+            raise torch.OutOfMemoryError
+        return batch
+
+
+def small(body: Small, *, batch_size: int) -> pipeline.Pipeline:
+    """Return a pipeline of `body` on pictures of 32 x 32 pixels, which has seen nothing yet."""
+    prepare = preprocessing.Preprocessing(size=32, resize=32, squash=True, mean=(0,) * 3, std=(1,) * 3)
+    whole, body.error, error = network.Network(name="small", body=body, prepare=prepare), "", body.error
+    encoder = network.NetworkEncoder(whole, device="cpu", runtime="torch")
+    body.error = error
+    body.seen.clear()
+    return pipeline.Pipeline(joined.Joined([encoder]), batch_size=batch_size)
+
+
+def means(outcomes: Any) -> list[int]:
+    return [round(float(each.mean())) for each in outcomes]
+
+
+def test_encode_many__what_the_device_has_no_room_for_goes_the_ordinary_way(decoder: pool.Decoder) -> None:
+    body = Small(room=5)
+    working = small(body, batch_size=8)
+    shades = [*range(100, 200, 3)]
+    sources = [file(Image.linear_gradient("L").point(lambda value, s=s: value // 8 + s)) for s in shades]
+
+    found = means(working.encode_many(sources, decoder=decoder))
+
+    assert found == means(ordinary.encode_many(working.encoder, sources, decoder=decoder))
+    assert found == sorted(found)
+    assert working.batch_size == 4
+    body.seen.clear()
+    assert means(working.encode_many(sources, decoder=decoder)) == found
+    assert set(body.seen) == {4}
+
+
+def test_encode_many__a_few_pictures_are_not_padded(decoder: pool.Decoder) -> None:
+    body = Small()
+    working = small(body, batch_size=16)
+    scene = file(pictures.scene())
+
+    assert len(list(working.encode_many([scene] * 3, decoder=decoder))) == 3
+    assert body.seen == [3]
+    assert len(list(working.encode_many([scene] * 20, decoder=decoder))) == 20
+    assert body.seen == [3, 16, 16]
+
+
+def test_encode_many__says_that_the_device_is_lost(decoder: pool.Decoder) -> None:
+    working = small(Small(error="CUDA error: unspecified launch failure"), batch_size=4)
+    with pytest.raises(exceptions.EncoderError) as caught:
+        list(working.encode_many([file(pictures.scene())] * 9, decoder=decoder))
+    assert caught.value.code == "encoder_device_lost"
+
+
+def test_pipeline__refuses_what_runs_on_something_else_than_torch() -> None:
+    class Other(runtime.Runtime):
+        pass
+
+    body = Small()
+    (encoder,) = small(body, batch_size=4).encoder.encoders
+    assert isinstance(encoder, network.NetworkEncoder)
+    encoder.runtime = Other(body, encoder.runtime.prepare, device="cpu", precision="float32")
+    with pytest.raises(exceptions.EncoderError) as caught:
+        pipeline.Pipeline(joined.Joined([encoder]))
+    assert caught.value.code == "gpu_unsupported"
 
 
 def test_pipeline__refuses_an_encoder_that_it_does_not_know() -> None:

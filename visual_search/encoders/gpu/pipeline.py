@@ -5,25 +5,32 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import itertools
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from visual_search import exceptions
-from visual_search.encoders import base, joined, network, preprocessing
+from visual_search.encoders import base, joined, network, preprocessing, runtime
 from visual_search.encoders import colour as colours
+from visual_search.encoders import pipeline as ordinary
 from visual_search.encoders.gpu import colour, decode, resample
 from visual_search.images import limits as bounds
 from visual_search.images import pool
+
+logger = logging.getLogger("visual_search.encoders")
 
 RESIZED = 32
 """Pictures of one size resized at once: as float32, 640 x 640 pixels of so many take 160 MB."""
 
 PLAIN = 2.0
 """Deviation of a small picture's pixels below which the whole one may be of one colour only."""
+
+FEW = 4
+"""A batch that fills less than a fourth of its size goes the ordinary way: it would be padded with the rest."""
 
 Outcome = base.Features | exceptions.BadImage
 
@@ -38,12 +45,17 @@ class _Part:
 
 @dataclass(slots=True)
 class _Batch:
-    """Pictures on their way: pixels for each part, `batch_size` of them whatever `rows` says, or why there are none."""
+    """Pictures on their way: pixels for each part, `size` of them whatever `rows` says, or why there are none.
+
+    One that is `plain` goes the ordinary way.
+    """
 
     sources: Sequence[bytes]
-    wrong: dict[int, exceptions.BadImage]
-    rows: list[int]
-    pixels: list[torch.Tensor]
+    size: int
+    plain: bool = False
+    wrong: dict[int, exceptions.BadImage] = field(default_factory=dict)
+    rows: list[int] = field(default_factory=list)
+    pixels: list[torch.Tensor] = field(default_factory=list)
     ready: Any = None
     features: torch.Tensor | None = None
 
@@ -53,7 +65,8 @@ class Pipeline:
     Encode with `encoder` on its GPU; `encode_many` is that of `encoders.pipeline`.
 
     Every batch has `batch_size` pictures, the last one padded, so that what `compiled` made of the network is made
-    once: that takes a minute, and pays for many thousands of pictures. Raises `EncoderError` (`gpu_unsupported`) where
+    once: that takes a minute, and pays for many thousands of pictures. One that the GPU has no room for goes the
+    ordinary way, which halves it, and later ones have half the size. Raises `EncoderError` (`gpu_unsupported`) where
     a part of `encoder` is neither a network on torch nor the colour one.
     """
 
@@ -68,28 +81,63 @@ class Pipeline:
     def encode_many(
         self, sources: Iterable[bytes], *, decoder: pool.Decoder, limits: bounds.Limits = bounds.CATALOGUE
     ) -> Iterator[Outcome]:
-        """Yield for each of `sources`, in order, its features (float32 [dimensions]) or what was wrong with it."""
-        iterator = iter(sources)
-        batches = iter(lambda: list(itertools.islice(iterator, self.batch_size)), [])
+        """Yield for each of `sources`, in order, its features (float32 [dimensions]) or what was wrong with it.
+
+        Raises `EncoderError`: `encoder_device_lost` where the process has to end.
+        """
+        try:
+            yield from self._stream(iter(sources), decoder, limits)
+        except RuntimeError as error:
+            if lost := runtime.device_lost(error, self.device):
+                raise lost from error
+            raise
+
+    def _stream(self, sources: Iterator[bytes], decoder: pool.Decoder, limits: bounds.Limits) -> Iterator[Outcome]:
         # Three batches are under way: one is decoded by the thread, one encoded, one copied back and yielded.
         with concurrent.futures.ThreadPoolExecutor(1, "visual-search-gpu") as thread:
             decoding: deque[concurrent.futures.Future[_Batch]] = deque()
             encoding: deque[_Batch] = deque()
-            for batch in batches:
-                decoding.append(thread.submit(self._prepare, batch, decoder, limits))
+            while taken := list(itertools.islice(sources, size := self.batch_size)):
+                batch = _Batch(taken, size, plain=len(taken) * FEW < size)
+                decoding.append(thread.submit(self._prepared, batch, decoder, limits))
                 if len(decoding) > 1:
-                    encoding.append(self._encode(decoding.popleft().result()))
+                    encoding.append(self._encoded(decoding.popleft().result()))
                 if len(encoding) > 1:
                     yield from self._outcomes(encoding.popleft(), decoder, limits)
-            encoding.extend(self._encode(each.result()) for each in decoding)
+            encoding.extend(self._encoded(each.result()) for each in decoding)
             for each in encoding:
                 yield from self._outcomes(each, decoder, limits)
 
-    def _prepare(self, sources: Sequence[bytes], decoder: pool.Decoder, limits: bounds.Limits) -> _Batch:
+    def _prepared(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> _Batch:
+        with self._room_for(batch):
+            if not batch.plain:
+                self._prepare(batch, decoder, limits)
+        return batch
+
+    def _encoded(self, batch: _Batch) -> _Batch:
+        with self._room_for(batch):
+            if not batch.plain:
+                self._encode(batch)
+        batch.pixels = []
+        return batch
+
+    @contextlib.contextmanager
+    def _room_for(self, batch: _Batch) -> Iterator[None]:
+        """Leave `batch` to the ordinary way where the GPU has no room for it, and take smaller ones from now on."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            self.batch_size = min(self.batch_size, max(batch.size // 2, 1))
+            logger.warning("%s has no room for %s pictures: %s from now on.", self.device, batch.size, self.batch_size)
+            batch.plain, batch.pixels, batch.features = True, [], None
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _prepare(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> None:
         with torch.inference_mode(), self._decoding.current():
             side = self.encoder.input_size
-            found = decode.batch(sources, device=self.device, decoder=decoder, limits=limits, min_size=side)
-            batch = _Batch(sources, {}, [], [self._empty(part) for part in self._parts])
+            found = decode.batch(batch.sources, device=self.device, decoder=decoder, limits=limits, min_size=side)
+            batch.pixels = [self._empty(part, batch.size) for part in self._parts]
             alike: dict[tuple[torch.Size, int], list[int]] = {}
             for number, item in enumerate(found):
                 if isinstance(item, exceptions.BadImage):
@@ -104,9 +152,8 @@ class Pipeline:
                     for pixels, part in zip(batch.pixels, self._parts, strict=True):
                         pixels[chunk] = resample.square(pictures, part.prepare, orientation=orientation)
             batch.ready = self._decoding.event()
-        return batch
 
-    def _encode(self, batch: _Batch) -> _Batch:
+    def _encode(self, batch: _Batch) -> None:
         with torch.inference_mode(), self._encoding.current():
             self._encoding.wait(batch.ready)
             columns = [part.features(pixels) for part, pixels in zip(self._parts, batch.pixels, strict=True)]
@@ -116,10 +163,11 @@ class Pipeline:
                 self._encoding.keeps(pixels)
             batch.features = self._encoding.copied(torch.cat(columns, 1))
             batch.ready = self._encoding.event()
-        batch.pixels = []
-        return batch
 
     def _outcomes(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> Iterator[Outcome]:
+        if batch.plain:
+            yield from ordinary.encode_many(self.encoder, batch.sources, decoder=decoder, limits=limits)
+            return
         if batch.ready is not None:
             batch.ready.synchronize()
         assert batch.features is not None
@@ -135,8 +183,8 @@ class Pipeline:
         for number in range(len(batch.sources)):
             yield batch.wrong[number] if number in batch.wrong else found[number]
 
-    def _empty(self, part: _Part) -> torch.Tensor:
-        shape = (self.batch_size, 3, part.prepare.size, part.prepare.size)
+    def _empty(self, part: _Part, size: int) -> torch.Tensor:
+        shape = (size, 3, part.prepare.size, part.prepare.size)
         return torch.zeros(shape, device=self.device).contiguous(memory_format=torch.channels_last)
 
 
@@ -171,7 +219,11 @@ class _Stream:
 def _part(encoder: base.Encoder, compiled: bool) -> _Part:
     if isinstance(encoder, colours.ColourEncoder):
         return _Part(colour.PREPARE, colour.histograms)
-    if isinstance(encoder, network.NetworkEncoder) and encoder.runtime.prepare.interpolation in resample.FILTERS:
+    if (
+        isinstance(encoder, network.NetworkEncoder)
+        and type(encoder.runtime) is runtime.Runtime
+        and encoder.runtime.prepare.interpolation in resample.FILTERS
+    ):
         features = torch.compile(encoder.features, dynamic=False) if compiled else encoder.features
         return _Part(encoder.runtime.prepare, features)
     raise exceptions.EncoderError(

@@ -61,16 +61,17 @@ def main() -> int:
     sources = list(itertools.islice(itertools.cycle(files(options.folder)), options.images))
     network, weights = default(options.device)
     encoder = joined.Joined([network, colour.ColourEncoder()])
-    working, how = started(encoder, batch_size=options.batch, compiled=not options.eager)
+    working = pipeline.Pipeline(encoder, batch_size=options.batch, compiled=not options.eager)
     with Counting() as decoder:
         measured = measure(working, sources, decoder, rounds=options.rounds)
     slower = min(measured["decoder alone"], measured["forward alone"])
     whole = measured["pipeline"]
     name = torch.cuda.get_device_name() if working.device.type == "cuda" else "CPU"
     print(f"{len(sources)} JPEGs, {encoder.name} in {network.runtime.precision}, batches of {options.batch}, {name}")
+    how = "compiled" if working.compiled else "eager"
+    whose = "nvJPEG" if working.device.type == "cuda" else "torchvision"
     print(
-        f"{weights} weights, {how}; {decoder.first} of the JPEGs were decoded by the CPU's processes, the others by "
-        f"{'nvJPEG' if working.device.type == 'cuda' else 'torchvision'}"
+        f"{weights} weights, {how}; {decoder.first} of the JPEGs were decoded by the CPU's processes, the others by {whose}"
     )
     for what, rate in measured.items():
         print(f"{what:<16}{rate:10.0f} images/s")
@@ -99,22 +100,6 @@ def default(device: str) -> tuple[network.NetworkEncoder, str]:
         path = Path(folder) / "weights.pt"
         torch.save(state, path)
         return network.NetworkEncoder(lite0.build(path=str(path)), device=device, runtime="torch"), whose
-
-
-def started(encoder: joined.Joined, *, batch_size: int, compiled: bool) -> tuple[pipeline.Pipeline, str]:
-    """Return the pipeline, compiled where it can be and should, and whether it is."""
-    working = pipeline.Pipeline(encoder, batch_size=batch_size, compiled=compiled)
-    if not compiled:
-        return working, "eager"
-    try:
-        with torch.inference_mode():
-            for part in working._parts:
-                part.features(working._empty(part, working.batch_size))
-    except Exception as error:
-        # Dynamo, Inductor, Triton and the C compiler each have errors of their own.
-        print(f"torch.compile fails, so that nothing is compiled: {type(error).__name__}: {str(error).splitlines()[0]}")
-        return pipeline.Pipeline(encoder, batch_size=batch_size), "eager"
-    return working, "compiled"
 
 
 def measure(

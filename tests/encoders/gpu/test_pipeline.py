@@ -197,6 +197,24 @@ def test_encode_many__says_that_the_device_is_lost(decoder: pool.Decoder) -> Non
     assert caught.value.code == "encoder_device_lost"
 
 
+def test_pipeline__that_cannot_be_compiled_is_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, decoder: pool.Decoder
+) -> None:
+    def failing(call: Any, **_: Any) -> Any:
+        def fail(batch: Any) -> Any:
+            raise RuntimeError("No C compiler.")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", failing)
+    encoder = default("cpu")
+    working = pipeline.Pipeline(encoder, batch_size=2, compiled=True)
+
+    assert not working.compiled
+    assert "No C compiler." in caplog.text
+    assert len(list(working.encode_many([file(pictures.scene())] * 2, decoder=decoder))) == 2
+
+
 def test_pipeline__refuses_what_runs_on_something_else_than_torch() -> None:
     class Other(runtime.Runtime):
         pass

@@ -65,18 +65,22 @@ class Pipeline:
     Encode with `encoder` on its GPU; `encode_many` is that of `encoders.pipeline`.
 
     Every batch has `batch_size` pictures, the last one padded, so that what `compiled` made of the network is made
-    once: that takes a minute, and pays for many thousands of pictures. One that the GPU has no room for goes the
-    ordinary way, which halves it, and later ones have half the size. Raises `EncoderError` (`gpu_unsupported`) where
-    a part of `encoder` is neither a network on torch nor the colour one.
+    once: that takes a minute here, and pays for many thousands of pictures. Where it can't be compiled (for want of a
+    C compiler or Python's headers, say), `compiled` is False, and the log says why. A batch that the GPU has no room
+    for goes the ordinary way, which halves it, and later ones have half the size. Raises `EncoderError`
+    (`gpu_unsupported`) where a part of `encoder` is neither a network on torch nor the colour one.
     """
 
     def __init__(self, encoder: joined.Joined, *, batch_size: int = 128, compiled: bool = False) -> None:
         self.encoder, self.batch_size = encoder, batch_size
-        self._parts = [_part(each, compiled) for each in encoder.encoders]
         self.device = next(
             (e.runtime.device for e in encoder.encoders if isinstance(e, network.NetworkEncoder)), torch.device("cpu")
         )
         self._decoding, self._encoding = _Stream(self.device), _Stream(self.device)
+        self._parts = [_part(each, compiled) for each in encoder.encoders]
+        self.compiled = compiled and self._compiles()
+        if not self.compiled:
+            self._parts = [_part(each, False) for each in encoder.encoders]
 
     def encode_many(
         self, sources: Iterable[bytes], *, decoder: pool.Decoder, limits: bounds.Limits = bounds.CATALOGUE
@@ -182,6 +186,18 @@ class Pipeline:
         found = dict(zip(batch.rows, base.finite(rows[:, :-1], name=self.encoder.name), strict=True))
         for number in range(len(batch.sources)):
             yield batch.wrong[number] if number in batch.wrong else found[number]
+
+    def _compiles(self) -> bool:
+        try:
+            with torch.inference_mode():
+                for part in self._parts:
+                    part.features(self._empty(part, self.batch_size))
+        except Exception as error:
+            # Dynamo, Inductor, Triton and the C compiler each have errors of their own.
+            first = str(error).partition("\n")[0]
+            logger.warning("torch.compile fails for %s: %s: %s", self.encoder.name, type(error).__name__, first)
+            return False
+        return True
 
     def _empty(self, part: _Part, size: int) -> torch.Tensor:
         shape = (size, 3, part.prepare.size, part.prepare.size)

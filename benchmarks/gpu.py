@@ -71,7 +71,8 @@ def main() -> int:
     how = "compiled" if working.compiled else "eager"
     whose = "nvJPEG" if working.device.type == "cuda" else "torchvision"
     print(
-        f"{weights} weights, {how}; {decoder.first} of the JPEGs were decoded by the CPU's processes, the others by {whose}"
+        f"{weights} weights, {how}; {decoder.first} of the JPEGs were decoded by the CPU's processes, "
+        f"the others by {whose}"
     )
     for what, rate in measured.items():
         print(f"{what:<16}{rate:10.0f} images/s")

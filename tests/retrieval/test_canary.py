@@ -146,4 +146,22 @@ def test_health__advises_where_it_is_needed() -> None:
     assert "missing or INVALID" in invalid
     assert "3 MB and shared_buffers 1 MB" in memory
     assert "50% of the rows are dead" in dead
+    large, memory = 2 << 30, 4 << 30
+    assert hnsw.Health(index=7, valid=True, size=large, memory=memory, dead=0).advice == ()
+    assert hnsw.Health(index=7, valid=True, size=large >> 4, memory=memory, dead=0, small_pages=True).advice == ()
+    (pages,) = hnsw.Health(index=7, valid=True, size=large, memory=memory, dead=0, small_pages=True).advice
+    assert "2048 MB and Postgres no huge pages" in pages
     assert models.SearchIndex.objects.count() == 0
+
+
+def test_health__reads_whether_postgres_has_huge_pages() -> None:
+    from django.db import connection
+
+    from visual_search.indexing.generations import hnsw
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('huge_pages_status', true)")
+        (status,) = cursor.fetchone()
+
+    assert status in (None, "on", "off", "unknown")
+    assert hnsw.health(7).small_pages is (status == "off")

@@ -120,6 +120,54 @@ def test_build__takes_as_much_memory_as_the_server_gives_where_that_is_more(
     assert given == {(200, 100): "200MB", (200, 300): "300MB", (1_000, 300): "900MB"}
 
 
+@pytest.mark.parametrize(("dimensions", "rows", "workers"), [(16, 8_000, 0), (600, 3_000, 2)])
+def test_build__takes_as_much_memory_as_the_graph_needs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, dimensions: int, rows: int, workers: int
+) -> None:
+    # The graph of a large index, and little more memory than it needs.
+    monkeypatch.setattr(graphs, "MANY", rows)
+    monkeypatch.setattr(graphs, "LARGE_GRAPH", (24, 48))  # as large, and sooner done
+    monkeypatch.setattr(graphs, "LEAST_MEMORY", 1)
+    index = SearchIndex.objects.create(encoders=["tiny"], dimensions=dimensions, fitted_on=rows)
+    product = factories.product(pictures=[])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO visual_search_productembedding (index_id, product_id, image_key, region, position, state,"
+            " error_code, error_message, source_name, source_sha256, part_lengths, embedding)"
+            " SELECT %s, %s, number, '{}', 0, 'ready', '', '', '', '', '{}',"
+            " (SELECT array_agg(random() - 0.5)::vector FROM generate_series(1, %s) WHERE number > 0)"
+            " FROM generate_series(1, %s) number",
+            [index.pk, product.pk, dimensions, rows],
+        )
+        cursor.execute(f"ALTER TABLE visual_search_productembedding SET (parallel_workers = {workers})")
+    said: list[str] = []
+    raw: Any = connection.connection
+    raw.add_notice_handler(lambda notice: said.append(notice.message_primary))
+
+    graphs.build(index)
+
+    assert hnsw.valid(index.pk)
+    assert not [each for each in said if "no longer fits" in each]
+    assert "takes about" not in caplog.text
+    # Half of it is too little.
+    monkeypatch.setattr(graphs, "MOST_MEMORY", _taken(index, rows) // 2)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET maintenance_work_mem = '{graphs.MOST_MEMORY}MB'")
+    graphs.rebuild(index)
+    assert [each for each in said if "no longer fits" in each]
+    assert "takes about" in caplog.text
+    hnsw.drop(index.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE visual_search_productembedding RESET (parallel_workers)")
+
+
+def _taken(index: SearchIndex, rows: int) -> int:
+    with CaptureQueriesContext(connection) as queries, graphs._memory(index, rows):
+        pass
+    (made,) = (query["sql"] for query in queries if query["sql"].startswith("SET maintenance_work_mem"))
+    return int(made.split("'")[1].removesuffix("MB"))
+
+
 def test_rebuild__takes_longer_than_the_shops_queries_may(index: SearchIndex) -> None:
     @contextmanager
     def reading() -> Iterator[None]:

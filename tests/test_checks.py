@@ -81,6 +81,8 @@ def test_e001__an_unknown_key() -> None:
         ("BATCH_SIZE", "32", "Give a value of type int."),
         ("BATCH_SIZE", True, "Give a value of type int."),
         ("BATCH_SIZE", 0, "Give 1 or more."),
+        ("GPU_PIPELINE", True, "Give a value of type str."),
+        ("GPU_PIPELINE", "on", "Give one of 'off', 'eager', 'compiled'."),
         ("EF_SEARCH", 1001, "pgvector allows 1 to 1000."),
         ("MAX_LIMIT", 101, "A search has at most 100 results."),
         ("COLOUR_SHARE", "0.2", "Give a number from 0 to 1."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -144,7 +144,7 @@ class Recipe:
         return np.hstack(found) * np.sqrt(self._weights())
 
 
-def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Iterator[bytes]:
+def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Generator[bytes]:
     for picture in pictures.read(listed):
         if picture.error is None:
             taken.append(picture)

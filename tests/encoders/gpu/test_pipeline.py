@@ -133,30 +133,32 @@ def test_encode_many__compiles_one_shape(sources: list[bytes], decoder: pool.Dec
 
 
 class Small(torch.nn.Module):
-    """A network that has memory for `room` pictures only, and may lose its device."""
+    """A network that has memory for `room` pictures only, and fails with `error` for more than `most`."""
 
-    def __init__(self, room: int = 99, error: str = "") -> None:
+    def __init__(self, room: int = 99, error: str = "", most: int = 0) -> None:
         super().__init__()
-        self.room, self.error = room, error
+        self.room, self.error, self.most = room, error, most
         self.seen: list[int] = []
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         self.seen.append(len(batch))
-        if self.error:
+        if self.error and len(batch) > self.most:
+            if self.error == "nan":
+                return batch * float("nan")
             raise RuntimeError(self.error)
         if len(batch) > self.room:
             raise torch.OutOfMemoryError
         return batch
 
 
-def small(body: Small, *, batch_size: int) -> pipeline.Pipeline:
+def small(body: Small, **options: Any) -> pipeline.Pipeline:
     """Return a pipeline of `body` on pictures of 32 x 32 pixels, which has seen nothing yet."""
     prepare = preprocessing.Preprocessing(size=32, resize=32, squash=True, mean=(0,) * 3, std=(1,) * 3)
     whole, body.error, error = network.Network(name="small", body=body, prepare=prepare), "", body.error
     encoder = network.NetworkEncoder(whole, device="cpu", runtime="torch")
     body.error = error
     body.seen.clear()
-    return pipeline.Pipeline(joined.Joined([encoder]), batch_size=batch_size)
+    return pipeline.Pipeline(joined.Joined([encoder]), **options)
 
 
 def means(outcomes: Any) -> list[int]:
@@ -179,15 +181,36 @@ def test_encode_many__what_the_device_has_no_room_for_goes_the_ordinary_way(deco
     assert set(body.seen) == {4}
 
 
+@pytest.mark.parametrize("error", ["cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", "nan"])
+def test_encode_many__what_the_device_fails_for_goes_the_ordinary_way(
+    error: str, decoder: pool.Decoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = Small(error=error, most=2)
+    working = small(body, batch_size=8, at_once=2)
+    sources = [file(pictures.scene())] * 18
+
+    assert len(means(working.encode_many(sources, decoder=decoder))) == 18
+    assert working.batch_size == 8
+    assert sorted(set(body.seen)) == [2, 8]
+    assert "cpu" in caplog.text
+
+
+def test_encode_many__refuses_what_is_no_number_in_either_way(decoder: pool.Decoder) -> None:
+    working = small(Small(error="nan"), batch_size=4)
+    with pytest.raises(exceptions.EncoderError) as caught:
+        list(working.encode_many([file(pictures.scene())] * 4, decoder=decoder))
+    assert caught.value.code == "encoder_not_finite"
+
+
 def test_encode_many__a_few_pictures_are_not_padded(decoder: pool.Decoder) -> None:
     body = Small()
-    working = small(body, batch_size=16)
+    working = small(body, batch_size=32)
     scene = file(pictures.scene())
 
     assert len(list(working.encode_many([scene] * 3, decoder=decoder))) == 3
     assert body.seen == [3]
-    assert len(list(working.encode_many([scene] * 20, decoder=decoder))) == 20
-    assert body.seen == [3, 16, 16]
+    assert len(list(working.encode_many([scene] * 40, decoder=decoder))) == 40
+    assert body.seen == [3, 32, 32]
 
 
 def test_encode_many__says_that_the_device_is_lost(decoder: pool.Decoder) -> None:
@@ -213,6 +236,21 @@ def test_pipeline__that_cannot_be_compiled_is_none(
     assert not working.compiled
     assert "No C compiler." in caplog.text
     assert len(list(working.encode_many([file(pictures.scene())] * 2, decoder=decoder))) == 2
+
+
+def test_pipeline__is_compiled_in_the_size_that_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
+    body = Small(room=5)
+    working = small(body, batch_size=16, compiled=True)
+    assert (working.compiled, working.batch_size, body.seen) == (True, 4, [16, 8, 4])
+    assert not small(Small(room=1), batch_size=1, compiled=False).compiled
+
+
+def test_pipeline__says_that_the_device_is_lost_while_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
+    with pytest.raises(exceptions.EncoderError) as caught:
+        small(Small(error="CUDA error: unspecified launch failure"), batch_size=4, compiled=True)
+    assert caught.value.code == "encoder_device_lost"
 
 
 def test_pipeline__refuses_what_runs_on_something_else_than_torch() -> None:

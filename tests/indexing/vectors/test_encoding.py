@@ -1,25 +1,36 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from tests import factories
 from visual_search import models
-from visual_search.encoders import joined
+from visual_search.encoders import base, joined, tiny
 from visual_search.encoders.gpu import pipeline
 from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.vectors import encoding
 
 pytestmark = pytest.mark.django_db
 
+
+@dataclasses.dataclass
+class Own(tiny.TinyEncoder):
+    """A shop's own encoder, compared by its fields, and so without a hash."""
+
+    name: str = "own"
+
+
 ENCODERS = [{"name": "efficientnet_lite0", "size": 64, "precision": "float32"}, "colour"]
 
 
 @pytest.fixture
-def on_gpu(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[list[int]]:
+def on_gpu(monkeypatch: pytest.MonkeyPatch, settings: Any) -> list[int]:
     """Take the CPU for a GPU, and note how many pictures each call of its pipeline had."""
     counts: list[int] = []
     encode_many = pipeline.Pipeline.encode_many
@@ -39,9 +50,8 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[list[int]
         "RUNTIME": "torch",
         "GPU_PIPELINE": "eager",
     }
-    encoding._on_gpu.cache_clear()
-    yield counts
-    encoding._on_gpu.cache_clear()
+    monkeypatch.setattr(encoding, "_pipelines", {})
+    return counts
 
 
 def vectors() -> dict[Any, Any]:
@@ -91,7 +101,46 @@ def test_encode__with_an_encoder_that_the_gpus_pipeline_does_not_know(
     assert "the ordinary one runs it" in caplog.text
 
 
+def test_encode__with_an_encoder_that_has_no_hash(on_gpu: list[int], settings: Any, embed: Any) -> None:
+    settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tests.indexing.vectors.test_encoding.Own"]}
+    factories.product(pictures=[factories.picture("teal")])
+    embed()
+    assert len(vectors()) == 1
+
+
+def test_encode__compiles_nothing_without_a_gpu(on_gpu: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "GPUS", ("cuda",))
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("compiled"))
+    encoder = joined.load(ENCODERS, device="cpu", runtime="torch")
+    assert encoding._on_gpu(encoder, "compiled", 32) is None
+
+
 def test_encode__makes_one_pipeline_of_the_same_encoders(on_gpu: list[int]) -> None:
     one, other = (joined.load(ENCODERS, device="cpu", runtime="torch") for _ in range(2))
+    found = encoding._on_gpu(one, "eager", 32)
     assert one is not other
-    assert encoding._on_gpu(one.encoders, "eager") is encoding._on_gpu(other.encoders, "eager") is not None
+    assert found is encoding._on_gpu(other, "eager", 32) is not None
+    for size in range(9):
+        encoding._on_gpu(one, "eager", size)
+    assert len(encoding._pipelines) == encoding.PIPELINES_KEPT
+
+
+def test_encode__closes_its_sources_though_somebody_keeps_its_error() -> None:
+    class Failing(tiny.TinyEncoder):
+        def encode(self, images: Sequence[Image.Image]) -> base.Features:
+            raise RuntimeError("It fails.")
+
+    closed = []
+
+    def sources() -> Generator[bytes]:
+        try:
+            while True:
+                yield factories.picture("teal")
+        finally:
+            closed.append(True)
+
+    with pytest.raises(RuntimeError, match="It fails") as caught:
+        list(encoding.encode(joined.Joined([Failing()]), sources()))
+
+    assert closed
+    assert caught.value.__traceback__ is not None

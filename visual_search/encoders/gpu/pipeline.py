@@ -17,7 +17,7 @@ from visual_search import exceptions
 from visual_search.encoders import base, joined, network, preprocessing, runtime
 from visual_search.encoders import colour as colours
 from visual_search.encoders import pipeline as ordinary
-from visual_search.encoders.gpu import colour, decode, resample
+from visual_search.encoders.gpu import colour, decode, resample, streams
 from visual_search.images import limits as bounds
 from visual_search.images import pool
 
@@ -29,8 +29,8 @@ RESIZED = 32
 PLAIN = 2.0
 """Deviation of a small picture's pixels below which the whole one may be of one colour only."""
 
-FEW = 4
-"""A batch that fills less than a fourth of its size goes the ordinary way: it would be padded with the rest."""
+FEW = 8
+"""A batch that fills less than an eighth of its size goes the ordinary way: it would be padded with the rest."""
 
 Outcome = base.Features | exceptions.BadImage
 
@@ -65,18 +65,20 @@ class Pipeline:
     Encode with `encoder` on its GPU; `encode_many` is that of `encoders.pipeline`.
 
     Every batch has `batch_size` pictures, the last one padded, so that what `compiled` made of the network is made
-    once: that takes a minute here, and pays for many thousands of pictures. Where it can't be compiled (for want of a
-    C compiler or Python's headers, say), `compiled` is False, and the log says why. A batch that the GPU has no room
-    for goes the ordinary way, which halves it, and later ones have half the size. Raises `EncoderError`
+    once: that takes about a minute, and pays for many thousands of pictures. Where it can't be compiled (for want of a
+    C compiler or Python's headers, say), `compiled` is False, and the log says why.
+
+    A batch that the GPU fails for goes the ordinary way, `at_once` pictures of it at a time. Where it was for want of
+    memory, later ones have half the size, and what is compiled is compiled anew. Raises `EncoderError`
     (`gpu_unsupported`) where a part of `encoder` is neither a network on torch nor the colour one.
     """
 
-    def __init__(self, encoder: joined.Joined, *, batch_size: int = 128, compiled: bool = False) -> None:
-        self.encoder, self.batch_size = encoder, batch_size
-        self.device = next(
-            (e.runtime.device for e in encoder.encoders if isinstance(e, network.NetworkEncoder)), torch.device("cpu")
-        )
-        self._decoding, self._encoding = _Stream(self.device), _Stream(self.device)
+    def __init__(
+        self, encoder: joined.Joined, *, batch_size: int = 128, compiled: bool = False, at_once: int = 16
+    ) -> None:
+        self.encoder, self.batch_size, self.at_once = encoder, batch_size, at_once
+        self.device = device(encoder)
+        self._decoding, self._encoding = streams.Stream(self.device), streams.Stream(self.device)
         self._parts = [_part(each, compiled) for each in encoder.encoders]
         self.compiled = compiled and self._compiles()
         if not self.compiled:
@@ -113,29 +115,45 @@ class Pipeline:
                 yield from self._outcomes(each, decoder, limits)
 
     def _prepared(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> _Batch:
-        with self._room_for(batch):
+        with self._or_plain(batch):
             if not batch.plain:
                 self._prepare(batch, decoder, limits)
         return batch
 
     def _encoded(self, batch: _Batch) -> _Batch:
-        with self._room_for(batch):
+        with self._or_plain(batch):
             if not batch.plain:
                 self._encode(batch)
         batch.pixels = []
         return batch
 
     @contextlib.contextmanager
-    def _room_for(self, batch: _Batch) -> Iterator[None]:
-        """Leave `batch` to the ordinary way where the GPU has no room for it, and take smaller ones from now on."""
+    def _or_plain(self, batch: _Batch) -> Iterator[None]:
+        """Leave `batch` to the ordinary way where the GPU fails for it; with no room for it, take smaller ones then."""
+        full = False
         try:
             yield
         except torch.OutOfMemoryError:
-            self.batch_size = min(self.batch_size, max(batch.size // 2, 1))
-            logger.warning("%s has no room for %s pictures: %s from now on.", self.device, batch.size, self.batch_size)
-            batch.plain, batch.pixels, batch.features = True, [], None
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            full = True
+        except exceptions.VisualSearchError:
+            raise
+        except Exception as error:
+            if isinstance(error, RuntimeError) and runtime.device_lost(error, self.device):
+                raise
+            logger.warning("%s fails for %s pictures: %s", self.device, len(batch.sources), _first_line(error))
+        else:
+            return
+        batch.plain, batch.pixels, batch.features = True, [], None
+        if full:
+            # Here, where no traceback holds the batch any more.
+            self._shrink(batch.size)
+
+    def _shrink(self, size: int) -> None:
+        self.batch_size = min(self.batch_size, max(size // 2, 1))
+        logger.warning("%s has no room for %s pictures: %s from now on.", self.device, size, self.batch_size)
+        resample.forget()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _prepare(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> None:
         with torch.inference_mode(), self._decoding.current():
@@ -169,9 +187,20 @@ class Pipeline:
             batch.ready = self._encoding.event()
 
     def _outcomes(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> Iterator[Outcome]:
-        if batch.plain:
-            yield from ordinary.encode_many(self.encoder, batch.sources, decoder=decoder, limits=limits)
-            return
+        if not batch.plain:
+            try:
+                outcomes = self._copied(batch, decoder, limits)
+            except exceptions.EncoderError as error:
+                logger.warning("%s: %s", self.device, error)
+            else:
+                yield from outcomes
+                return
+        yield from ordinary.encode_many(
+            self.encoder, batch.sources, decoder=decoder, limits=limits, batch_size=self.at_once
+        )
+
+    def _copied(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> list[Outcome]:
+        """Return the outcomes of `batch`, once they are here; raise EncoderError where a feature is no number."""
         if batch.ready is not None:
             batch.ready.synchronize()
         assert batch.features is not None
@@ -184,52 +213,40 @@ class Pipeline:
                 except exceptions.BadImage as error:
                     batch.wrong[number] = error
         found = dict(zip(batch.rows, base.finite(rows[:, :-1], name=self.encoder.name), strict=True))
-        for number in range(len(batch.sources)):
-            yield batch.wrong[number] if number in batch.wrong else found[number]
+        return [batch.wrong[n] if n in batch.wrong else found[n] for n in range(len(batch.sources))]
 
     def _compiles(self) -> bool:
-        try:
-            with torch.inference_mode():
-                for part in self._parts:
-                    part.features(self._empty(part, self.batch_size))
-        except Exception as error:
-            # Dynamo, Inductor, Triton and the C compiler each have errors of their own.
-            first = str(error).partition("\n")[0]
-            logger.warning("torch.compile fails for %s: %s: %s", self.encoder.name, type(error).__name__, first)
-            return False
-        return True
+        while True:
+            size = self.batch_size
+            try:
+                with torch.inference_mode():
+                    for part in self._parts:
+                        part.features(self._empty(part, size))
+                return True
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    return False
+            except Exception as error:
+                if isinstance(error, RuntimeError) and (lost := runtime.device_lost(error, self.device)):
+                    raise lost from error
+                # Dynamo, Inductor, Triton and the C compiler each have errors of their own.
+                logger.warning("torch.compile fails for %s: %s", self.encoder.name, _first_line(error))
+                return False
+            self._shrink(size)
 
     def _empty(self, part: _Part, size: int) -> torch.Tensor:
         shape = (size, 3, part.prepare.size, part.prepare.size)
         return torch.zeros(shape, device=self.device).contiguous(memory_format=torch.channels_last)
 
 
-class _Stream:
-    """A CUDA stream; on another device, where everything is done at once, nothing."""
+def device(encoder: joined.Joined) -> torch.device:
+    """Return the device of the first network of `encoder`; the CPU where it has none."""
+    networks = (each for each in encoder.encoders if isinstance(each, network.NetworkEncoder))
+    return next((each.runtime.device for each in networks), torch.device("cpu"))
 
-    def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    def current(self) -> contextlib.AbstractContextManager[Any]:
-        return contextlib.nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
-
-    def event(self) -> Any:
-        return None if self._stream is None else self._stream.record_event()
-
-    def wait(self, event: Any) -> None:
-        if self._stream is not None:
-            self._stream.wait_event(event)
-
-    def keeps(self, tensor: torch.Tensor) -> None:
-        """Note that this stream uses a tensor of another one, whose memory must not be given away before."""
-        if self._stream is not None:
-            tensor.record_stream(self._stream)
-
-    def copied(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return `tensor` on its way to the CPU: it is there once a later event has happened."""
-        if self._stream is None:
-            return tensor
-        return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _part(encoder: base.Encoder, compiled: bool) -> _Part:

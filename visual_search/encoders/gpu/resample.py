@@ -80,6 +80,11 @@ def upright(image: torch.Tensor, orientation: int) -> torch.Tensor:
     return image.flip([axis for axis, turned in ((-1, across), (-2, down)) if turned])
 
 
+def forget() -> None:
+    """Give up what is kept on devices: matrices of weights, by the sizes of pictures."""
+    _on_device.cache_clear()
+
+
 @functools.lru_cache(maxsize=512)
 def _on_device(source: int, target: int, start: float, interpolation: str, device: torch.device) -> torch.Tensor:
     weights = matrix(source, target, start=start, stop=source - start, interpolation=interpolation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -236,7 +236,7 @@ def _photos(index: SearchIndex, sample: Sample, *, most: int, seconds: float) ->
     deadline = time.monotonic() + seconds
     taken: list[Any] = []
 
-    def data() -> Iterator[bytes]:
+    def data() -> Generator[bytes]:
         for photo in simulating.photos(sample.keys, most=min(most, PHOTOS_EACH * len(sample.keys)), deadline=deadline):
             taken.append(photo.product)
             yield photo.data

@@ -154,8 +154,8 @@ def _memory(index: SearchIndex, rows: int) -> Iterator[Any]:
         megabytes = math.ceil(min(max(needed, LEAST_MEMORY), max(own, MOST_MEMORY)))
         if needed > megabytes:
             logger.warning(
-                "The graph of index %s takes about %.0f MB to build, and may have %s: the build takes several times as"
-                " long. Raise Postgres's maintenance_work_mem above that, if the machine has it.",
+                "The graph of index %s takes about %.0f MB to build, and may have %s MB: the build takes several times"
+                " as long. Raise Postgres's maintenance_work_mem above that, if the machine has it.",
                 index,
                 needed,
                 megabytes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,7 +109,7 @@ class _Stream:
         self._transforms = arrays.transforms(index.pk)
         self._waiting: deque[pictures.Picture] = deque()
 
-    def to_encode(self) -> Iterator[bytes]:
+    def to_encode(self) -> Generator[bytes]:
         """Yield the bytes of the pictures that need the encoder; settle the others."""
         for picture in pictures.read(self._listed()):
             self.read += picture.error is None

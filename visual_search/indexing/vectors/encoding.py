@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.db import DatabaseError, InterfaceError
@@ -18,16 +19,19 @@ from visual_search.exceptions import BadImage, EncoderError, VisualSearchError
 from visual_search.images import limits, pool
 
 if TYPE_CHECKING:
-    from visual_search.encoders.gpu.pipeline import Pipeline
+    from visual_search.encoders.gpu import pipeline as gpu
 
 logger = logging.getLogger("visual_search.indexing")
 
 DEADLINE = 20.0
 """Seconds of wall time for one picture: a busy machine must not fail an innocent one for good."""
 
-
 GPUS = ("cuda",)
 """Devices with a pipeline of their own."""
+
+PIPELINES_KEPT = 4
+
+_pipelines: dict[tuple[Any, ...], tuple[joined.Joined, gpu.Pipeline | None]] = {}
 
 
 @lru_cache(maxsize=1)
@@ -36,40 +40,58 @@ def decoder() -> pool.Decoder:
     return pool.Decoder(deadline=DEADLINE)
 
 
-def encode(encoder: joined.Joined, sources: Iterable[bytes]) -> Iterator[base.Features | BadImage]:
+def encode(encoder: joined.Joined, sources: Generator[bytes]) -> Iterator[base.Features | BadImage]:
     """Yield for each of `sources`, in order, its raw features (float32 [d]) or what was wrong with it.
 
-    `sources` is read as the encoder needs it, so that a batch of any size takes little memory.
+    `sources` is read as the encoder needs it, so that a batch of any size takes little memory, and closed at the end:
+    an error that somebody keeps would keep it open, and readers that hang with it.
     """
-    choice = conf.settings.GPU_PIPELINE
-    if choice != "off" and (on_gpu := _on_gpu(encoder.encoders, choice)):
-        return on_gpu.encode_many(sources, decoder=decoder())
-    return pipeline.encode_many(
-        encoder, sources, decoder=decoder(), limits=limits.CATALOGUE, batch_size=conf.settings.BATCH_SIZE
-    )
+    size, choice = conf.settings.BATCH_SIZE, conf.settings.GPU_PIPELINE
+    with contextlib.closing(sources):
+        if choice != "off" and (on_gpu := _on_gpu(encoder, choice, size)):
+            yield from on_gpu.encode_many(sources, decoder=decoder())
+        else:
+            yield from pipeline.encode_many(
+                encoder, sources, decoder=decoder(), limits=limits.CATALOGUE, batch_size=size
+            )
 
 
-@lru_cache(maxsize=4)
-def _on_gpu(encoders: tuple[base.Encoder, ...], choice: str) -> Pipeline | None:
-    """Return the pipeline of the GPU that `encoders` are on; None, logged, where they are on none that has one."""
-    from visual_search.encoders.gpu.pipeline import Pipeline
+def _on_gpu(encoder: joined.Joined, choice: str, at_once: int) -> gpu.Pipeline | None:
+    """Return the pipeline of the GPU that `encoder` is on; None, logged, where it is on none that has one."""
+    # By the objects: a fork has others, and they need not have a hash.
+    key = choice, at_once, *map(id, encoder.encoders)
+    if key not in _pipelines:
+        while len(_pipelines) >= PIPELINES_KEPT:
+            _pipelines.pop(next(iter(_pipelines)))
+        _pipelines[key] = encoder, _pipeline(encoder, choice, at_once)
+    return _pipelines[key][1]
 
-    encoder = joined.Joined(encoders)
-    try:
-        found = Pipeline(encoder, compiled=choice == "compiled")
-    except EncoderError as error:
-        logger.warning("GPU_PIPELINE is %r: %s", choice, error)
-        return None
-    if found.device.type not in GPUS:
+
+def _pipeline(encoder: joined.Joined, choice: str, at_once: int) -> gpu.Pipeline | None:
+    from visual_search.encoders import runtime
+    from visual_search.encoders.gpu import pipeline as gpu
+
+    device = gpu.device(encoder)
+    if device.type not in GPUS:
         logger.warning("GPU_PIPELINE is %r, and the encoder %s is on no GPU.", choice, encoder.name)
         return None
-    return found
+    try:
+        return gpu.Pipeline(encoder, compiled=choice == "compiled", at_once=at_once)
+    except EncoderError as error:
+        if error.code != "gpu_unsupported":
+            raise
+        logger.warning("GPU_PIPELINE is %r: %s", choice, error)
+        return None
+    except RuntimeError as error:
+        if lost := runtime.device_lost(error, device):
+            raise lost from error
+        raise
 
 
 def works(encoder: joined.Joined) -> bool:
     """Return whether `encoder` manages a picture that nothing is wrong with, a drawn one."""
     try:
-        (found,) = encode(encoder, [_drawn()])
+        (found,) = encode(encoder, (each for each in [_drawn()]))
     except Exception:
         logger.warning("The encoder %s fails for a drawn picture too.", encoder.name, exc_info=True)
         return False

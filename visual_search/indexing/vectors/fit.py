@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -175,7 +175,7 @@ def _store(samples: Sequence[FitSample]) -> None:
         )
 
 
-def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Iterator[bytes]:
+def _data(listed: Sequence[pictures.Picture], taken: list[pictures.Picture]) -> Generator[bytes]:
     """Yield the bytes of those of `listed` that can be read, and note them in `taken`."""
     for picture in pictures.read(listed):
         if picture.error is None:

@@ -180,6 +180,19 @@ def test_a_small_share__is_sorted_where_hnsw_does_not_meet_it_on_its_way(
     assert len(set(page) & set(range(first, first + 10))) >= 9
 
 
+@pytest.mark.parametrize(("large", "share", "width"), [(SIZE // 2, 0.3, 50), (SIZE // 2, 0.8, 40), (SIZE * 2, 0.3, 40)])
+def test_a_filter__among_many_has_hnsw_look_for_more(
+    filled: Any, monkeypatch: pytest.MonkeyPatch, large: int, share: float, width: int
+) -> None:
+    monkeypatch.setattr(nearest, "EXACT_CANDIDATES", 500)
+    monkeypatch.setattr(nearest, "SORTABLE", 500)
+    monkeypatch.setattr(nearest, "LARGE", large)
+
+    _, plan = asked(filled, shown=below(int(SIZE * share)))
+
+    assert (plan.attempts[0].exact, plan.attempts[0].width) == (False, width)
+
+
 @pytest.mark.parametrize(("share", "by_hnsw"), [(0.8, True), (0.05, False)])
 def test_generic_plan__of_a_filtered_search(filled: Any, share: float, by_hnsw: bool) -> None:
     index, keys = filled

@@ -51,6 +51,14 @@ nearest with `ef_search` at 100, 1 at 200, none at 300; of another 110 it was 5 
 graph of shape and colour had led elsewhere. Among 100,000 all were found at 100.
 """
 
+FILTERED = 1.25
+"""How many times as many pictures HNSW brings under a filter from more than LARGE vectors, where the graph's links lead
+past most of what passes: of the ten nearest among a tenth of 1,000,000 it found 97.8 % without, 98.15 % with it.
+"""
+
+SCATTERED = 0.5
+"""Share of all vectors below which those that pass a filter are so scattered."""
+
 SCANNED = 20_000
 """Least tuples that one HNSW scan may visit (pgvector's default); more where the index is large."""
 
@@ -204,14 +212,16 @@ def _ways(index: SearchIndex, candidates: int, limit: int, *, reranked: bool) ->
     """Yield ways to ask, the cheapest first: exactly or not, for how many pictures, and how far HNSW may go at most."""
     # A picture comes with the things on it.
     width = max(limit * OVERSAMPLE, RERANKED if reranked else 0) * (1 + index.regions)
+    share = 1.0 if candidates <= EXACT_CANDIDATES else candidates / max(gates.estimate(index.pk), candidates)
     if candidates <= EXACT_CANDIDATES:
         yield True, width, None
-    elif candidates <= SORTABLE and (share := candidates / max(gates.estimate(index.pk), candidates)) <= SMALL:
+    elif candidates <= SORTABLE and share <= SMALL:
         # Twice as many, since it goes on through what it has visited when it may visit no more.
         yield False, 2 * width, math.ceil(ON_ITS_WAY * width / share)
         yield True, 2 * width, None
     else:
-        yield False, width, None
+        scattered = share < SCATTERED and candidates / share > LARGE
+        yield False, math.ceil(width * FILTERED) if scattered else width, None
         yield False, width * 4, None
     yield True, MOST_EXACT, None
 

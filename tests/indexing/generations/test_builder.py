@@ -163,7 +163,7 @@ def test_build__without_a_deadline_waits_for_who_builds_already(
 def test_build__that_fails_wakes_nobody(
     index: SearchIndex, nudges: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphs, "GRAPH", (1, 0))  # Postgres refuses it
+    monkeypatch.setattr(graphs, "GRAPHS", ((0, 1, 0),))  # Postgres refuses it
 
     assert not builder.build(index, float("inf"))
 
@@ -174,7 +174,7 @@ def test_build__that_failed_is_not_tried_again_at_once(
     index: SearchIndex, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(graphs, "GRAPH", (1, 0))
+        patch.setattr(graphs, "GRAPHS", ((0, 1, 0),))
         for _ in range(3):
             assert not builder.build(index, time.monotonic() + 5)
     assert caplog.text.count("Building the HNSW index") == 1
@@ -187,7 +187,7 @@ def test_build__that_failed_is_not_tried_again_at_once(
 
 def test_sync__says_why_the_hnsw_index_cannot_be_built(index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     SearchIndex.objects.filter(pk=index.pk).update(state="building")
-    monkeypatch.setattr(graphs, "GRAPH", (1, 0))
+    monkeypatch.setattr(graphs, "GRAPHS", ((0, 1, 0),))
 
     with pytest.raises(CommandError, match="could not be built: value 1 out of bounds"):
         call_command("visual_search", "sync", stdout=io.StringIO())

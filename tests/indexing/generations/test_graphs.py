@@ -46,6 +46,13 @@ def setting(name: str) -> str:
 SMALL, LARGE = {"m=16", "ef_construction=64"}, {"m=24", "ef_construction=128"}
 
 
+@pytest.mark.parametrize(
+    ("rows", "m"), [(0, 16), (49_999, 16), (50_000, 24), (499_999, 24), (500_000, 32), (10_000_000, 32)]
+)
+def test_graph__is_denser_the_more_vectors_there_are(rows: int, m: int) -> None:
+    assert graphs._graph(rows)[0] == m
+
+
 def test_rebuild__gives_an_index_that_has_grown_the_graph_of_a_large_one(
     index: SearchIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,7 +63,7 @@ def test_rebuild__gives_an_index_that_has_grown_the_graph_of_a_large_one(
     assert (shape(index), file(index) != before, hnsw.valid(index.pk)) == (SMALL, True, True)
 
     before = file(index)
-    monkeypatch.setattr(graphs, "MANY", 5)
+    monkeypatch.setattr(graphs, "GRAPHS", ((5, 24, 128), (0, 16, 64)))
     graphs.rebuild(index)
     assert (shape(index), file(index) != before, hnsw.valid(index.pk)) == (LARGE, True, True)
     assert (setting("lock_timeout"), setting("maintenance_work_mem")) == kept
@@ -65,7 +72,7 @@ def test_rebuild__gives_an_index_that_has_grown_the_graph_of_a_large_one(
 def test_rebuild__waits_for_no_long_transaction_to_change_the_graph(
     index: SearchIndex, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(graphs, "MANY", 5)
+    monkeypatch.setattr(graphs, "GRAPHS", ((5, 24, 128), (0, 16, 64)))
     monkeypatch.setattr(graphs, "PATIENCE", 100)
     before = file(index)
 
@@ -124,9 +131,7 @@ def test_build__takes_as_much_memory_as_the_server_gives_where_that_is_more(
 def test_build__takes_as_much_memory_as_the_graph_needs(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, dimensions: int, rows: int, workers: int
 ) -> None:
-    # The graph of a large index, and little more memory than it needs.
-    monkeypatch.setattr(graphs, "MANY", rows)
-    monkeypatch.setattr(graphs, "LARGE_GRAPH", (24, 48))  # as large, and sooner done
+    monkeypatch.setattr(graphs, "GRAPHS", ((0, 24, 48),))  # as dense as a large one, and sooner done
     monkeypatch.setattr(graphs, "LEAST_MEMORY", 1)
     index = SearchIndex.objects.create(encoders=["tiny"], dimensions=dimensions, fitted_on=rows)
     product = factories.product(pictures=[])

@@ -38,7 +38,7 @@ def test_build__of_many_vectors_is_a_denser_graph(monkeypatch: pytest.MonkeyPatc
     factories.product()
     index: Any = factories.embed()
     hnsw.drop(index.pk)
-    monkeypatch.setattr(graphs, "MANY", 2)
+    monkeypatch.setattr(graphs, "GRAPHS", ((2, 24, 128), (0, 16, 64)))
 
     graphs.build(index)
 

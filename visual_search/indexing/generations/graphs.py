@@ -100,7 +100,7 @@ def _run(cursor: Any, index: SearchIndex, sql: str) -> None:
             raise
         logger.warning(
             "Postgres has no room for a parallel build of the HNSW index of %s (%s): it is built by one process, which"
-            " takes longer. In Docker, give the container --shm-size=2g.",
+            " takes longer. In Docker, give the container --shm-size=3g.",
             index,
             str(error).split("\n")[0],
         )

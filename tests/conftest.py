@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
+from django.db import connections
 
 from tests import factories
 from visual_search.indexing.generations import lifecycle, progress
@@ -59,6 +61,21 @@ def _count_products_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_simulated_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each index of 20 products and more would take some seconds for them.
     monkeypatch.setattr(lifecycle, "CALIBRATION_SECONDS", 0.0)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Yield a browser without windows, one for the tests of a module: starting it takes longer than most of them."""
+    from playwright.sync_api import sync_playwright
+
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread, and Django refuses queries beside one.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        yield browser
+        browser.close()
+        # Beside an event loop Django keeps a second connection, which would be in the way of dropping the database.
+        connections.close_all()
 
 
 @pytest.fixture

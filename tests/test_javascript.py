@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connections
 from PIL import Image, ImageDraw
 
 from tests import factories
@@ -45,33 +44,25 @@ def shop(settings: Any, tmp_path: Path) -> SimpleNamespace:
 
 
 @pytest.fixture
-def window(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def window(chromium: Any, live_server: Any) -> Iterator[Any]:
     """Yield a function that opens an address of the shop in a browser of its own, under a strict policy."""
-    from playwright.sync_api import sync_playwright
-
-    # Playwright keeps an event loop in this thread, and Django refuses queries beside one.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
     def guarded(route: Any) -> None:
         answer = route.fetch()
         route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": POLICY})
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+    def opened(path: str, **options: Any) -> Any:
+        page = chromium.new_context(**options).new_page()
+        page.problems = []
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on("console", lambda said: page.problems.append(said.text) if "Security Policy" in said.text else None)
+        page.route("**/visual-search/**", lambda r: guarded(r) if r.request.method == "GET" else r.continue_())
+        page.goto(live_server.url + path)
+        return page
 
-        def opened(path: str, **options: Any) -> Any:
-            page = browser.new_context(**options).new_page()
-            page.problems = []
-            page.on("pageerror", lambda error: page.problems.append(str(error)))
-            page.on("console", lambda said: page.problems.append(said.text) if "Security Policy" in said.text else None)
-            page.route("**/visual-search/**", lambda r: guarded(r) if r.request.method == "GET" else r.continue_())
-            page.goto(live_server.url + path)
-            return page
-
-        yield opened
-        browser.close()
-        # Beside an event loop Django keeps a second connection, which would be in the way of dropping the database.
-        connections.close_all()
+    yield opened
+    for context in chromium.contexts:
+        context.close()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from tests import factories
 
@@ -71,24 +70,17 @@ def shop(settings: Any, tmp_path: Path) -> SimpleNamespace:
 
 
 @pytest.fixture
-def window(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def window(chromium: Any, live_server: Any) -> Iterator[Any]:
     """Yield a function that opens an address of the shop in a browser of its own."""
-    from playwright.sync_api import sync_playwright
 
-    # Playwright keeps an event loop in this thread, and Django refuses queries beside one.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+    def opened(path: str, **options: Any) -> Any:
+        page = chromium.new_context(**options).new_page()
+        page.goto(live_server.url + path)
+        return page
 
-        def opened(path: str, **options: Any) -> Any:
-            page = browser.new_context(**options).new_page()
-            page.goto(live_server.url + path)
-            return page
-
-        yield opened
-        browser.close()
-        # Beside an event loop Django keeps a second connection, which would be in the way of dropping the database.
-        connections.close_all()
+    yield opened
+    for context in chromium.contexts:
+        context.close()
 
 
 def contrast(one: list[int], other: list[int]) -> float:

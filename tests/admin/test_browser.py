@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
@@ -23,31 +22,24 @@ pytestmark = [
 
 
 @pytest.fixture
-def window(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def window(chromium: Any, live_server: Any) -> Iterator[Any]:
     """Yield a function that opens an address of the site in a browser of its own, signed in as an administrator."""
-    from playwright.sync_api import sync_playwright
-
-    # Playwright keeps an event loop in this thread, and Django refuses queries beside one.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     client = Client()
     client.force_login(User.objects.create_superuser("boss"))
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
 
-        def opened(name: str, **options: Any) -> Any:
-            context = browser.new_context(**options)
-            context.add_cookies([cookie])
-            page = context.new_page()
-            page.errors = []
-            page.on("pageerror", lambda error: page.errors.append(str(error)))
-            page.goto(live_server.url + reverse(name))
-            return page
+    def opened(name: str, **options: Any) -> Any:
+        context = chromium.new_context(**options)
+        context.add_cookies([cookie])
+        page = context.new_page()
+        page.errors = []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.goto(live_server.url + reverse(name))
+        return page
 
-        yield opened
-        # Beside an event loop this thread has connections of its own, which would outlive the tests' database.
-        connections.close_all()
-        browser.close()
+    yield opened
+    for context in chromium.contexts:
+        context.close()
 
 
 def test_reindex__shows_the_progress_as_it_happens(window: Any) -> None:

@@ -31,8 +31,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell xdist what stays together: a module's tests, and all that start processes or talk to a broker."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what one shop will do for; tell xdist what stays together.
+
+    That is a module's tests, and all that start processes or talk to a broker.
+    """
+    if OF_THE_UUID_SHOP:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("one_shop")])
+        items[:] = [item for item in items if not item.get_closest_marker("one_shop")]
     for item in items:
         alone = hasattr(item.module, "processes") or item.path.parent.name in ALONE  # type: ignore[attr-defined]
         alone = alone or any(item.get_closest_marker(name) for name in ("browser", "install", "worker"))

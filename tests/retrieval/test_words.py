@@ -9,7 +9,6 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from tests import factories
-from tests.conftest import OF_THE_UUID_SHOP
 from visual_search import catalog, exceptions, models
 from visual_search.indexing.sources import texts
 from visual_search.retrieval import answers, fusion, live, statement, words
@@ -336,7 +335,7 @@ def test_words__follow_the_live_index(shelf: dict[str, Any]) -> None:
     assert answer.index == models.SearchIndex.objects.get().pk
 
 
-@pytest.mark.skipif(OF_THE_UUID_SHOP, reason="one shop will do: the statement is the same")
+@pytest.mark.one_shop
 def test_words__use_their_index_among_many_products() -> None:
     product = factories.product(name="teapot", pictures=[])
     manager, table = type(product)._default_manager, models.ProductText._meta.db_table

@@ -27,6 +27,12 @@ def shop(count: int) -> Any:
     return factories.embed()
 
 
+@pytest.fixture
+def one_photo_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate a fourth of the photos: each takes some 60 ms."""
+    monkeypatch.setattr(calibration, "PHOTOS_EACH", 1)
+
+
 def test_calibrate__from_the_shops_own_pictures() -> None:
     index = shop(24)
 
@@ -47,6 +53,8 @@ def test_calibrate__from_the_shops_own_pictures() -> None:
         assert curve.probability([0.95]) > 0.7 > 0.2 > curve.probability([0.0])
 
 
+@pytest.mark.one_shop
+@pytest.mark.usefixtures("one_photo_each")
 def test_calibrate__another_curve_goes_by_all_but_colour(settings: Any) -> None:
     settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["tiny", "colour"]}
     index = shop(20)
@@ -59,13 +67,19 @@ def test_calibrate__another_curve_goes_by_all_but_colour(settings: Any) -> None:
         assert [weight > 0 for weight in plain["weights"]] == [True, False]
 
 
+@pytest.mark.one_shop
+@pytest.mark.usefixtures("one_photo_each")
 def test_calibrate__of_colour_alone_has_one_curve(settings: Any) -> None:
     settings.VISUAL_SEARCH = {**settings.VISUAL_SEARCH, "ENCODERS": ["colour"]}
     index = shop(20)
 
-    assert [len(calibration.calibrate(index)[kind]["curves"]) for kind in ("similar", "photo")] == [1, 1]
+    found = calibration.calibrate(index)
+
+    assert [len(found[kind]["curves"]) for kind in ("similar", "photo")] == [1, 1]
 
 
+@pytest.mark.one_shop
+@pytest.mark.usefixtures("one_photo_each")
 def test_calibrate__the_same_each_time() -> None:
     index = shop(20)
 
@@ -130,6 +144,8 @@ def test_calibrate__without_time_for_photos_takes_the_curve_of_similar() -> None
     assert found["photo"]["curves"] == found["similar"]["curves"]
 
 
+@pytest.mark.one_shop
+@pytest.mark.usefixtures("one_photo_each")
 @pytest.mark.parametrize("missing", ["time", "the encoder"])
 def test_calibrate__keeps_the_photos_curve_where_there_is_no_new_one(
     missing: str, monkeypatch: Any, caplog: Any
@@ -144,10 +160,12 @@ def test_calibrate__keeps_the_photos_curve_where_there_is_no_new_one(
         monkeypatch.setattr(embedding, "encoder_of", fails)
     found = calibration.calibrate(index, seconds=0)
 
-    assert (found["photo"], before["photo"]["same"]) == (before["photo"], 80)
-    assert "keeps its curve for photos, of 80: 0 were simulated in time" in caplog.text
+    assert (found["photo"], before["photo"]["same"]) == (before["photo"], 20)
+    assert "keeps its curve for photos, of 20: 0 were simulated in time" in caplog.text
 
 
+@pytest.mark.one_shop
+@pytest.mark.usefixtures("one_photo_each")
 def test_calibrate__of_fewer_photos_where_the_shop_has_no_more() -> None:
     index = shop(20)
     calibration.calibrate(index)

@@ -127,6 +127,7 @@ def test_build__takes_as_much_memory_as_the_server_gives_where_that_is_more(
     assert given == {(200, 100): "200MB", (200, 300): "300MB", (1_000, 300): "900MB"}
 
 
+@pytest.mark.one_shop
 @pytest.mark.parametrize(("dimensions", "rows", "workers"), [(16, 8_000, 0), (600, 3_000, 2)])
 def test_build__takes_as_much_memory_as_the_graph_needs(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, dimensions: int, rows: int, workers: int

@@ -16,7 +16,7 @@ from visual_search.encoders.gpu import pipeline
 from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.vectors import encoding
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_shop]
 
 
 @dataclasses.dataclass

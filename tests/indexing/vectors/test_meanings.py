@@ -14,7 +14,7 @@ from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.sources import texts
 from visual_search.indexing.vectors import meanings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_shop]
 
 PACKAGED = sentences.PACKAGED
 

@@ -6,7 +6,6 @@ import io
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from PIL import Image
 
 from example_shop import drawing
@@ -19,10 +18,7 @@ from visual_search.models import ProductEmbedding
 from visual_search.retrieval import answers, explanation
 from visual_search.retrieval.query import Query
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.skipif(django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article", reason="one shop will do"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.one_shop]
 
 PLACES = {"Sneakers": (20, 30), "Teapots": (370, 40), "Watches": (190, 330)}
 OTHERS = ("Handbags", "Sunglasses")

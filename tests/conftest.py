@@ -78,10 +78,12 @@ def chromium() -> Iterator[Any]:
         # Playwright keeps an event loop in this thread, and Django refuses queries beside one.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        yield browser
-        browser.close()
-        # Beside an event loop Django keeps a second connection, which would be in the way of dropping the database.
-        connections.close_all()
+        try:
+            yield browser
+            browser.close()
+        finally:
+            # Beside an event loop Django keeps a second connection, which would be in the way of dropping the database.
+            connections.close_all()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.images import pictures
 from visual_search import encoders, exceptions
 from visual_search.encoders import colour, joined, network, preprocessing, runtime, tiny
 from visual_search.encoders import pipeline as ordinary
-from visual_search.encoders.gpu import decode, pipeline
+from visual_search.encoders.gpu import decode, pipeline, resample
 from visual_search.images import limits, pool
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
@@ -151,12 +152,12 @@ class Small(torch.nn.Module):
         return batch
 
 
-def small(body: Small, **options: Any) -> pipeline.Pipeline:
-    """Return a pipeline of `body` on pictures of 32 x 32 pixels, which has seen nothing yet."""
+def small(body: Small, *, room: int | None = None, **options: Any) -> pipeline.Pipeline:
+    """Return a pipeline of `body` on pictures of 32 x 32 pixels, which has seen nothing yet; then it has `room`."""
     prepare = preprocessing.Preprocessing(size=32, resize=32, squash=True, mean=(0,) * 3, std=(1,) * 3)
     whole, body.error, error = network.Network(name="small", body=body, prepare=prepare), "", body.error
     encoder = network.NetworkEncoder(whole, device="cpu", runtime="torch")
-    body.error = error
+    body.error, body.room = error, body.room if room is None else room
     body.seen.clear()
     return pipeline.Pipeline(joined.Joined([encoder]), **options)
 
@@ -220,16 +221,14 @@ def test_encode_many__says_that_the_device_is_lost(decoder: pool.Decoder) -> Non
     assert caught.value.code == "encoder_device_lost"
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 def test_pipeline__that_cannot_be_compiled_is_none(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, decoder: pool.Decoder
+    at_once: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, decoder: pool.Decoder
 ) -> None:
-    def failing(call: Any, **_: Any) -> Any:
-        def fail(batch: Any) -> Any:
-            raise RuntimeError("No C compiler.")
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("No C compiler.")
 
-        return fail
-
-    monkeypatch.setattr(torch, "compile", failing)
+    monkeypatch.setattr(torch, "compile", fail if at_once else lambda *_, **__: fail)
     encoder = default("cpu")
     working = pipeline.Pipeline(encoder, batch_size=2, compiled=True)
 
@@ -243,7 +242,69 @@ def test_pipeline__is_compiled_in_the_size_that_there_is_room_for(monkeypatch: p
     body = Small(room=5)
     working = small(body, batch_size=16, compiled=True)
     assert (working.compiled, working.batch_size, body.seen) == (True, 4, [16, 8, 4])
-    assert not small(Small(room=1), batch_size=1, compiled=False).compiled
+
+
+def test_pipeline__without_room_to_compile_keeps_its_size(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda call, **_: call)
+    working = small(Small(room=1), room=0, batch_size=16, compiled=True)
+    assert (working.compiled, working.batch_size) == (False, 16)
+    assert "torch.compile fails for small" in caplog.text
+
+
+def test_encode_many__what_is_compiled_and_fails_later_is_not_compiled_any_more(
+    monkeypatch: pytest.MonkeyPatch, decoder: pool.Decoder
+) -> None:
+    broken: list[bool] = []
+
+    def compiled(call: Any, **_: Any) -> Any:
+        def run(batch: torch.Tensor) -> torch.Tensor:
+            if broken:
+                raise RuntimeError("No space left for what is compiled.")
+            found: torch.Tensor = call(batch)
+            return found
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    body = Small()
+    working = small(body, batch_size=4, compiled=True)
+    broken.append(True)
+    sources = [file(pictures.scene())] * 8
+
+    assert len(list(working.encode_many(sources, decoder=decoder))) == 8
+    assert not working.compiled
+    body.seen.clear()
+    assert len(list(working.encode_many(sources, decoder=decoder))) == 8
+    assert body.seen == [4, 4]
+
+
+def test_encode_many__frees_what_it_had_made_before_it_gives_memory_back(
+    monkeypatch: pytest.MonkeyPatch, decoder: pool.Decoder
+) -> None:
+    kept: list[Any] = []
+    resized = resample.square
+
+    def square(images: torch.Tensor, *options: Any, **named: Any) -> torch.Tensor:
+        kept.append(weakref.ref(images))
+        return resized(images, *options, **named)
+
+    alive: list[bool] = []
+    forget = resample.forget
+    monkeypatch.setattr(resample, "square", square)
+    monkeypatch.setattr(resample, "forget", lambda: (forget(), alive.append(any(each() is not None for each in kept))))
+    working = small(Small(room=5), batch_size=8)
+
+    def prepare(*arguments: Any) -> None:
+        prepared(*arguments)
+        raise torch.OutOfMemoryError
+
+    prepared = working._prepare
+    monkeypatch.setattr(working, "_prepare", prepare)
+
+    assert len(list(working.encode_many([file(pictures.scene())] * 8, decoder=decoder))) == 8
+    assert alive == [False]
 
 
 def test_pipeline__says_that_the_device_is_lost_while_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

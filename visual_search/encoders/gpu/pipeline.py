@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -37,10 +36,14 @@ Outcome = base.Features | exceptions.BadImage
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """How the pictures of one encoder are prepared, and what it does with a batch [n, 3, size, size] of them."""
+    """How the pictures of one encoder are prepared, and what it does with a batch [n, 3, size, size] of them.
+
+    A `network` may be compiled.
+    """
 
     prepare: preprocessing.Preprocessing
     features: Callable[[torch.Tensor], torch.Tensor]
+    network: bool = True
 
 
 @dataclass(slots=True)
@@ -79,10 +82,10 @@ class Pipeline:
         self.encoder, self.batch_size, self.at_once = encoder, batch_size, at_once
         self.device = device(encoder)
         self._decoding, self._encoding = streams.Stream(self.device), streams.Stream(self.device)
-        self._parts = [_part(each, compiled) for each in encoder.encoders]
-        self.compiled = compiled and self._compiles()
-        if not self.compiled:
-            self._parts = [_part(each, False) for each in encoder.encoders]
+        self._eager = self._parts = [_part(each) for each in encoder.encoders]
+        self.compiled = False
+        if compiled:
+            self._compile()
 
     def encode_many(
         self, sources: Iterable[bytes], *, decoder: pool.Decoder, limits: bounds.Limits = bounds.CATALOGUE
@@ -115,24 +118,22 @@ class Pipeline:
                 yield from self._outcomes(each, decoder, limits)
 
     def _prepared(self, batch: _Batch, decoder: pool.Decoder, limits: bounds.Limits) -> _Batch:
-        with self._or_plain(batch):
-            if not batch.plain:
-                self._prepare(batch, decoder, limits)
+        self._try(batch, lambda: self._prepare(batch, decoder, limits))
         return batch
 
     def _encoded(self, batch: _Batch) -> _Batch:
-        with self._or_plain(batch):
-            if not batch.plain:
-                self._encode(batch)
+        self._try(batch, lambda: self._encode(batch))
         batch.pixels = []
         return batch
 
-    @contextlib.contextmanager
-    def _or_plain(self, batch: _Batch) -> Iterator[None]:
-        """Leave `batch` to the ordinary way where the GPU fails for it; with no room for it, take smaller ones then."""
+    def _try(self, batch: _Batch, step: Callable[[], None]) -> None:
+        """Take a `step` with `batch`, or leave it to the ordinary way where the GPU fails for it."""
+        if batch.plain:
+            return
         full = False
         try:
-            yield
+            step()
+            return
         except torch.OutOfMemoryError:
             full = True
         except exceptions.VisualSearchError:
@@ -141,12 +142,14 @@ class Pipeline:
             if isinstance(error, RuntimeError) and runtime.device_lost(error, self.device):
                 raise
             logger.warning("%s fails for %s pictures: %s", self.device, len(batch.sources), _first_line(error))
-        else:
-            return
+        # Here, where no traceback holds what the step had made.
         batch.plain, batch.pixels, batch.features = True, [], None
         if full:
-            # Here, where no traceback holds the batch any more.
             self._shrink(batch.size)
+        elif self.compiled:
+            # A new size is compiled anew, which may fail now.
+            logger.warning("%s is not run compiled any more.", self.encoder.name)
+            self._parts, self.compiled = self._eager, False
 
     def _shrink(self, size: int) -> None:
         self.batch_size = min(self.batch_size, max(size // 2, 1))
@@ -160,17 +163,19 @@ class Pipeline:
             side = self.encoder.input_size
             found = decode.batch(batch.sources, device=self.device, decoder=decoder, limits=limits, min_size=side)
             batch.pixels = [self._empty(part, batch.size) for part in self._parts]
+            decoded: list[torch.Tensor] = []
             alike: dict[tuple[torch.Size, int], list[int]] = {}
             for number, item in enumerate(found):
                 if isinstance(item, exceptions.BadImage):
                     batch.wrong[number] = item
                 else:
-                    alike.setdefault((item.pixels.shape, item.orientation), []).append(len(batch.rows))
+                    alike.setdefault((item.pixels.shape, item.orientation), []).append(len(decoded))
+                    decoded.append(item.pixels)
                     batch.rows.append(number)
             for (_, orientation), places in alike.items():
                 for start in range(0, len(places), RESIZED):
                     chunk = places[start : start + RESIZED]
-                    pictures = torch.stack([found[batch.rows[place]].pixels for place in chunk])  # type: ignore[union-attr]
+                    pictures = torch.stack([decoded[place] for place in chunk])
                     for pixels, part in zip(batch.pixels, self._parts, strict=True):
                         pixels[chunk] = resample.square(pictures, part.prepare, orientation=orientation)
             batch.ready = self._decoding.event()
@@ -215,24 +220,29 @@ class Pipeline:
         found = dict(zip(batch.rows, base.finite(rows[:, :-1], name=self.encoder.name), strict=True))
         return [batch.wrong[n] if n in batch.wrong else found[n] for n in range(len(batch.sources))]
 
-    def _compiles(self) -> bool:
-        while True:
+    def _compile(self) -> None:
+        """Have torch compile the networks, in the size that there is room for; where it can't, the log says why."""
+        asked, reason = self.batch_size, ""
+        while not reason:
             size = self.batch_size
             try:
                 with torch.inference_mode():
-                    for part in self._parts:
+                    parts = [_compiled(part) if part.network else part for part in self._eager]
+                    for part in parts:
                         part.features(self._empty(part, size))
-                return True
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    return False
+                self._parts, self.compiled = parts, True
+                return
+            except torch.OutOfMemoryError as error:
+                reason = _first_line(error) if size == 1 else ""
             except Exception as error:
                 if isinstance(error, RuntimeError) and (lost := runtime.device_lost(error, self.device)):
                     raise lost from error
                 # Dynamo, Inductor, Triton and the C compiler each have errors of their own.
-                logger.warning("torch.compile fails for %s: %s", self.encoder.name, _first_line(error))
-                return False
-            self._shrink(size)
+                reason = _first_line(error)
+            if not reason:
+                self._shrink(size)
+        logger.warning("torch.compile fails for %s: %s", self.encoder.name, reason)
+        self.batch_size = asked
 
     def _empty(self, part: _Part, size: int) -> torch.Tensor:
         shape = (size, 3, part.prepare.size, part.prepare.size)
@@ -249,17 +259,20 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
-def _part(encoder: base.Encoder, compiled: bool) -> _Part:
+def _part(encoder: base.Encoder) -> _Part:
     if isinstance(encoder, colours.ColourEncoder):
-        return _Part(colour.PREPARE, colour.histograms)
+        return _Part(colour.PREPARE, colour.histograms, network=False)
     if (
         isinstance(encoder, network.NetworkEncoder)
         and type(encoder.runtime) is runtime.Runtime
         and encoder.runtime.prepare.interpolation in resample.FILTERS
     ):
-        features = torch.compile(encoder.features, dynamic=False) if compiled else encoder.features
-        return _Part(encoder.runtime.prepare, features)
+        return _Part(encoder.runtime.prepare, encoder.features)
     raise exceptions.EncoderError(
         f"The encoder {encoder.name} is none that the GPU's pipeline knows; the ordinary one runs it.",
         code="gpu_unsupported",
     )
+
+
+def _compiled(part: _Part) -> _Part:
+    return replace(part, features=torch.compile(part.features, dynamic=False))

@@ -30,6 +30,7 @@ GPUS = ("cuda",)
 """Devices with a pipeline of their own."""
 
 PIPELINES_KEPT = 4
+"""Choices of encoders whose pipelines stay: what is compiled took a minute."""
 
 _pipelines: dict[tuple[Any, ...], tuple[joined.Joined, gpu.Pipeline | None]] = {}
 
@@ -60,11 +61,12 @@ def _on_gpu(encoder: joined.Joined, choice: str, at_once: int) -> gpu.Pipeline |
     """Return the pipeline of the GPU that `encoder` is on; None, logged, where it is on none that has one."""
     # By the objects: a fork has others, and they need not have a hash.
     key = choice, at_once, *map(id, encoder.encoders)
-    if key not in _pipelines:
-        while len(_pipelines) >= PIPELINES_KEPT:
-            _pipelines.pop(next(iter(_pipelines)))
-        _pipelines[key] = encoder, _pipeline(encoder, choice, at_once)
-    return _pipelines[key][1]
+    kept = _pipelines.get(key)
+    if kept is None:
+        for old in list(_pipelines)[: 1 - PIPELINES_KEPT]:
+            _pipelines.pop(old, None)
+        kept = _pipelines[key] = encoder, _pipeline(encoder, choice, at_once)
+    return kept[1]
 
 
 def _pipeline(encoder: joined.Joined, choice: str, at_once: int) -> gpu.Pipeline | None:

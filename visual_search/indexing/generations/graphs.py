@@ -24,13 +24,13 @@ GRAPHS = ((500_000, 32, 128), (50_000, 24, 128), (0, 16, 64))
 With `ef_search` at 100, 16 and 64 found of the ten nearest among 100,000 clustered vectors of 501 dimensions 100 % by
 the index's own shares of the parts, 97 % by others, and 83 % among 1,000,000. With 24 and 128 it is 98 % or more in
 all of these, in a fifth more time and memory; they take 3.6 times as long to build. Under a filter that leaves a tenth
-of 1,000,000 they found 97.2 %, and 32 and 128 found 97.8 % in a twentieth more time, in an index of the same size; with
+of 1,000,000 they found 97.2 %, and 32 and 128 found 97.8 % in about as much time, in an index of the same size; with
 fewer dimensions it is up to a sixth larger.
 """
 
 LEAST_MEMORY, MOST_MEMORY = 64, 3_072
 """Bounds in MB of what a build may take. With too little the graph spills, and what is left goes in row by row: of a
-million vectors of 501 dimensions the last 6 % took as long as the half before.
+million vectors of 501 dimensions the last 6 % took a sixth of the time.
 
 Where the server's own `maintenance_work_mem` is more than the second, that is the bound.
 """

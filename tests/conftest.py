@@ -12,6 +12,7 @@ from django.db import connections
 
 from tests import factories
 from visual_search.indexing.generations import lifecycle, progress
+from visual_search.retrieval import live
 
 OF_THE_UUID_SHOP = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
 BOTH_SHOPS = ("indexing", "retrieval", "zshop")
@@ -61,6 +62,11 @@ def _count_products_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     # What another test's shop listed, in the same process.
     monkeypatch.setattr(progress, "LISTED_KEPT", 0)
     monkeypatch.setattr(progress, "_kept_until", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_live_index_of_another_test() -> None:
+    live.keep(None)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests import factories
 from visual_search import catalog, exceptions, models
-from visual_search.encoders import tiny
+from visual_search.encoders import base, tiny
 from visual_search.indexing.generations import lifecycle
 from visual_search.retrieval import answers, live, nearest
 from visual_search.retrieval.query import Query, Term
@@ -561,6 +561,29 @@ def test_photo__is_encoded_once_however_wide_the_page_has_to_look(
 
     assert asked == [4, 8]
     assert encoded == [1]
+
+
+class Broken(tiny.TinyEncoder):
+    """An encoder of a shop's own, which fails with whatever it likes."""
+
+    def encode(self, images: Sequence[Image.Image]) -> base.Features:
+        raise ValueError("of no use any more")
+
+
+def test_answer__to_a_photo_follows_the_live_index_whatever_the_former_encoder_fails_with(
+    shelf: dict[str, Any],
+) -> None:
+    current = models.SearchIndex.objects.get()
+    broken = models.SearchIndex(pk=10**9, encoders=[f"{__name__}.Broken"], fingerprint=current.fingerprint)
+    live.keep(broken)
+
+    assert answers.answer(Query(photo=factories.picture("crimson", "bar"))).index == current.pk
+
+    models.SearchIndex.objects.update(encoders=broken.encoders)
+    live.keep(None)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="of no use"):
+            answers.answer(Query(photo=factories.picture("crimson", "bar")))
 
 
 def test_answer__to_a_photo_when_the_former_index_is_gone() -> None:

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.core.exceptions import ObjectDoesNotExist
+from django.db import Error
 
 from visual_search import conf
-from visual_search.exceptions import VisualSearchError
 from visual_search.models import SearchIndex
 
 Result = TypeVar("Result")
@@ -40,9 +39,10 @@ def answering(search: Callable[[SearchIndex], Result]) -> Result | None:
             return search(index)
         except Changed:
             keep(None)
-        except (ObjectDoesNotExist, VisualSearchError):
-            # A query meets the index's parts, arrays and encoder before any round trip: they may be a former one's.
-            if kept is None:
+        except Exception as error:
+            # A query meets the index's parts, arrays and encoder before any round trip: they may be a former one's, and
+            # an encoder of the shop's own fails with what it likes. After an error of the database nothing can be asked.
+            if kept is None or isinstance(error, Error):
                 raise
             current = _load()
             if current is not None and current.pk == kept.pk:

@@ -41,7 +41,7 @@ def answering(search: Callable[[SearchIndex], Result]) -> Result | None:
             keep(None)
         except Exception as error:
             # A query meets the index's parts, arrays and encoder before any round trip: they may be a former one's, and
-            # an encoder of the shop's own fails with what it likes. After an error of the database nothing can be asked.
+            # an encoder of the shop's own fails with what it likes. After a database's error nothing can be asked.
             if kept is None or isinstance(error, Error):
                 raise
             current = _load()

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from visual_search import catalog, models
 from visual_search.indexing import worker
+from visual_search.indexing.intake import refills
 
 _numbers = itertools.count(1)
 
@@ -86,3 +87,10 @@ def embed() -> models.SearchIndex | None:
     while worker.run(seconds=float("inf")):
         pass
     return models.SearchIndex.objects.live()
+
+
+def refill(index: models.SearchIndex, *, forced: bool = False) -> None:
+    """Queue every product for `index`, as a worker does."""
+    refills.begin(index, forced=forced)
+    while refills.go_on():
+        pass

@@ -180,7 +180,7 @@ def test_index__activate_what_does_not_pass(live: models.SearchIndex) -> None:
     run("index", "create")
     factories.embed()
     second = models.SearchIndex.objects.get(state="ready")
-    changes.queue_all(second)
+    factories.refill(second)
 
     with pytest.raises(CommandError, match="does not pass the gate"):
         run("index", "activate", str(second.pk))

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests import factories
-from visual_search.models import ProductEmbedding, QueuedProduct
+from visual_search.models import ProductEmbedding, Refill
 
 CHROMIUM = shutil.which("chromium")
 
@@ -53,10 +53,10 @@ def test_reindex__shows_the_progress_as_it_happens(window: Any) -> None:
     assert status.inner_text() == "Everything is embedded."
 
     page.get_by_role("button", name="Queue every product").click()
-    page.get_by_text("Every product is queued for 1 index.").wait_for()
+    page.get_by_text("A worker queues every product, for 1 index.").wait_for()
     assert page.locator("[data-vs-word=done]").inner_text() == "0 of 3 products"
     assert note.is_hidden()
-    QueuedProduct.objects.update(queued_at="2026-01-01T00:00Z")
+    Refill.objects.update(moved_at="2026-01-01T00:00Z")
     note.wait_for(state="visible")
 
     factories.embed()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +11,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from tests import factories, processes, sessions
-from visual_search.indexing.intake import changes
-from visual_search.models import ProductEmbedding, QueuedProduct, SearchIndex
+from tests import factories, sessions
+from visual_search import catalog
+from visual_search.indexing.intake import refills
+from visual_search.models import ProductEmbedding, QueuedProduct, Refill, SearchIndex
 
 pytestmark = pytest.mark.django_db
 
@@ -55,7 +55,8 @@ def test_queue__holds_every_product_at_bulk_priority(address: str, staff: Callab
     done = staff("reindex").post(address, follow=True)
 
     assert done.redirect_chain == [(address, 302)]
-    assert said(done) == ["Every product is queued for 1 index."]
+    assert said(done) == ["A worker queues every product, for 1 index."]
+    assert refills.go_on()
     assert queued() == [(first.pk, 10), (second.pk, 10)]
     assert not ProductEmbedding.objects.filter(source_sha256="").exists()
     entry = LogEntry.objects.get()
@@ -70,7 +71,9 @@ def test_queue__is_for_every_kept_index(address: str, staff: Callable[..., Clien
 
     done = staff("reindex").post(address, follow=True)
 
-    assert said(done) == ["Every product is queued for 2 indexes."]
+    assert said(done) == ["A worker queues every product, for 2 indexes."]
+    while refills.go_on():
+        pass
     assert set(QueuedProduct.objects.values_list("index_id", flat=True)) == {live.pk, ready.pk}
     assert not QueuedProduct.objects.filter(index=retired).exists()
 
@@ -93,38 +96,29 @@ def test_queue__encodes_unchanged_pictures_again_when_asked(address: str, staff:
 
 
 @contextmanager
-def queueing(index: SearchIndex, product: Any) -> Iterator[None]:
-    """Queue `product` in a transaction that stays open: whoever queues it too waits."""
+def locking_all() -> Iterator[None]:
+    """Lock every product, as a shop that is closing its books."""
     with transaction.atomic():
-        QueuedProduct.objects.create(index=index, product=product, generation=0)
+        list(catalog.product_model()._default_manager.select_for_update())
         yield
-        transaction.set_rollback(True)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_queue__is_no_single_transaction(
-    address: str, staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
-    monkeypatch.setattr(changes, "QUEUED_AT_ONCE", 1)
-    first, second = factories.product(), factories.product()
+def test_queue__waits_for_no_product(address: str, staff: Callable[..., Client]) -> None:
+    product = factories.product()
     index: Any = factories.embed()
     client = staff("reindex")
 
-    def post() -> None:
-        try:
-            client.post(address)
-        finally:
-            connection.close()
+    with sessions.within(locking_all()), connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '2s'")
+        assert client.post(address).status_code == 302
+        cursor.execute("RESET lock_timeout")
 
-    thread = threading.Thread(target=post)
-    with sessions.within(queueing(index, second)):
-        thread.start()
-        # One transaction for all of it would hold locks on every product that the shop has.
-        processes.wait_for(lambda: queued() == [(first.pk, 10)], seconds=10)
-    thread.join(10)
-
-    assert queued() == [(first.pk, 10), (second.pk, 10)]
+    assert queued() == []
+    assert Refill.objects.get().index == index
+    factories.embed()
+    assert not Refill.objects.exists()
+    assert product.pk in ProductEmbedding.objects.values_list("product_id", flat=True)
 
 
 def test_queue__creates_the_first_index(address: str, staff: Callable[..., Client]) -> None:

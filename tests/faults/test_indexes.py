@@ -14,7 +14,6 @@ from django.test import Client
 from tests import factories, processes, sessions
 from tests.faults import harness, invariants, saving
 from visual_search.indexing.generations import builder, gate, hnsw, lifecycle
-from visual_search.indexing.intake import changes
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct
 from visual_search.retrieval import answers
 from visual_search.retrieval.query import Query
@@ -165,7 +164,8 @@ def test_f28__a_save_overtakes_a_bulk_reindex(folder: Path) -> None:
     harness.products(harness.often(250, 1_000))
     index = factories.embed()
     assert index is not None
-    bulk = changes.queue_all(index, forced=True)
+    factories.refill(index, forced=True)
+    bulk = QueuedProduct.objects.filter(index=index).count()
     with harness.worker(folder, encoder=SLOW):
         product = factories.product(pictures=[factories.picture("teal", "bar", size=77)])
         started = time.monotonic()
@@ -193,7 +193,7 @@ def test_f28__queries_during_a_bulk_reindex(folder: Path) -> None:
     index = factories.embed()
     assert index is not None
     idle = _latencies(products)
-    changes.queue_all(lifecycle.create([{**SLOW, "seconds": 0.05}]))
+    factories.refill(lifecycle.create([{**SLOW, "seconds": 0.05}]))
     with harness.worker(folder):
         processes.wait_for(lambda: ProductEmbedding.objects.exclude(index=index).exists(), seconds=60)
         busy = _latencies(products)

@@ -13,7 +13,7 @@ from django.test import Client
 from example_shop.catalogue.visual_search import ShopCatalog
 from tests import factories, processes
 from tests.faults import harness, invariants, storages
-from visual_search.indexing.intake import changes, queue
+from visual_search.indexing.intake import queue
 from visual_search.indexing.sources import pictures
 from visual_search.indexing.vectors import embedding
 from visual_search.models import ProductEmbedding, QueuedProduct
@@ -82,7 +82,7 @@ def test_f26__storage_that_is_away_for_long_costs_no_vector(media: Path, wrong: 
     assert index is not None
     right = {product.pk: "" for product in products}
     storages.order(media, **{"*": wrong})
-    changes.queue_all(index, forced=True)
+    factories.refill(index, forced=True)
 
     for _ in range(2 * queue.MOST_ATTEMPTS):
         harness.pass_time()
@@ -100,7 +100,7 @@ def test_f26__file_that_was_there_is_missing(media: Path) -> None:
     index = factories.embed()
     assert index is not None
     storages.order(media, **{name(gone): "missing"})
-    changes.queue_all(index)
+    factories.refill(index)
 
     for _ in range(queue.MOST_ATTEMPTS):
         assert harness.outcomes()[gone.pk] == "", "it may be back soon"
@@ -116,7 +116,7 @@ def test_f26__catalog_that_fails_costs_no_vector(media: Path, settings: Any) -> 
     index = factories.embed()
     assert index is not None
     settings.VISUAL_SEARCH = factories.settings_with(CATALOG="tests.faults.test_storage.FailingCatalog")
-    changes.queue_all(index)
+    factories.refill(index)
 
     for _ in range(2 * queue.MOST_ATTEMPTS):
         harness.pass_time()

@@ -15,7 +15,7 @@ from tests import factories, processes, sessions
 from tests.faults import harness, invariants, points
 from visual_search.indexing import worker
 from visual_search.indexing.generations import lifecycle
-from visual_search.indexing.intake import changes, queue, sweeper
+from visual_search.indexing.intake import queue, sweeper
 from visual_search.models import ProductChange, ProductEmbedding, QueuedProduct
 
 SLOW = {"name": "tests.faults.encoders.Slow", "seconds": 0.05}
@@ -124,7 +124,7 @@ def test_f22__clock_of_the_worker_is_wrong(folder: Path, days: int) -> None:
 def test_f35__four_sweepers_and_workers_at_once() -> None:
     harness.products(60)
     factories.embed()
-    changes.queue_all(lifecycle.create(["tiny"]))
+    factories.refill(lifecycle.create(["tiny"]))
     found: list[Any] = []
     claimed: list[Any] = []
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.admin.views.main import ChangeList
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -77,10 +77,8 @@ class SearchIndexAdmin(admin.ModelAdmin):
             return path(route, self.admin_site.admin_view(view), name=name)
 
         site = self.admin_site
-        # In one transaction, queueing everything would lock every product for as long as it takes.
-        reindexing = transaction.non_atomic_requests(using=conf.settings.DATABASE)(partial(reindex.page, site=site))
         return [
-            page("reindex/", reindexing, "visual_search_reindex"),
+            page("reindex/", partial(reindex.page, site=site), "visual_search_reindex"),
             page("reindex/progress/", reindex.progress_view, "visual_search_progress"),
             page("analytics/", partial(analytics.page, site=site), "visual_search_analytics"),
             page("explain/", partial(explanation.page, site=site), "visual_search_explain"),

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from visual_search import conf
 from visual_search.admin import pages, workers
 from visual_search.indexing.generations import activity, lifecycle, progress
-from visual_search.indexing.intake import changes
+from visual_search.indexing.intake import refills
 from visual_search.models import SearchIndex
 
 
@@ -116,10 +116,12 @@ def _queue(request: HttpRequest, *, encode_again: bool) -> None:
         return
     kept = list(SearchIndex.objects.using(conf.settings.DATABASE).kept())
     for index in kept:
-        changes.queue_all(index, forced=encode_again)
+        refills.begin(index, forced=encode_again)
     message = _("Queued every product, unchanged pictures too.") if encode_again else _("Queued every product.")
     pages.log(request, kept, message=message)
     said = ngettext(
-        "Every product is queued for %(count)d index.", "Every product is queued for %(count)d indexes.", len(kept)
+        "A worker queues every product, for %(count)d index.",
+        "A worker queues every product, for %(count)d indexes.",
+        len(kept),
     )
     messages.success(request, said % {"count": len(kept)})

@@ -14,7 +14,7 @@ from visual_search import conf
 from visual_search.exceptions import EncoderError, VisualSearchError
 from visual_search.indexing import memory
 from visual_search.indexing.generations import lifecycle
-from visual_search.indexing.intake import changes, leases, queue
+from visual_search.indexing.intake import changes, leases, queue, refills
 from visual_search.indexing.sources import texts
 from visual_search.indexing.vectors import embedding, encoding, fit, rows
 from visual_search.models import SearchIndex
@@ -56,6 +56,12 @@ def step(deadline: float = float("inf")) -> bool:
         return False
     folded = changes.fold()
     failures: list[Exception] = []
+    refilled = False
+    try:
+        refilled = refills.go_on()
+    except Exception as error:
+        # A catalog's own query, say. Where it is the database that is gone, the next statement says so.
+        failures.append(error)
     try:
         if fit.run(deadline):
             return True
@@ -72,7 +78,7 @@ def step(deadline: float = float("inf")) -> bool:
         memory.trim()
     if len(claims) == _claimed_at_once:
         _claimed_at_once = _adapted(_claimed_at_once, time.monotonic() - started)
-    progressed = bool(finished) or lifecycle.advance(deadline)
+    progressed = bool(finished) or refilled or lifecycle.advance(deadline)
     if failures and not progressed:
         raise failures[0]
     return progressed or bool(claims) or bool(folded)

@@ -160,8 +160,8 @@ def _cancel(command: Any, index: SearchIndex, **options: Any) -> None:
 
 
 def _resume(command: Any, index: SearchIndex, **options: Any) -> None:
-    queued = lifecycle.resume(index)
-    command.stdout.write(f"Index {index} is building again: {queued} products are queued.")
+    lifecycle.resume(index)
+    command.stdout.write(f"Index {index} is building again: {progress.of(index).queued} products are queued.")
 
 
 def _reindex(command: Any, index: SearchIndex, **options: Any) -> None:

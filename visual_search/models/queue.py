@@ -56,3 +56,22 @@ class QueuedProduct(models.Model):
 
     def __str__(self) -> str:
         return f"{self.product_id} for {self.index_id}"
+
+
+class Refill(models.Model):
+    """Every product is to be queued for an index, and workers are at it: what is left to do, kept until it is done."""
+
+    index = models.OneToOneField(SearchIndex, models.CASCADE, primary_key=True, related_name="refill")
+    after = models.TextField(_("after"), null=True, help_text=_("The key of the last product that is queued."))
+    remaining = models.PositiveIntegerField(
+        _("remaining"), null=True, help_text=_("Products to come; unknown before the first look.")
+    )
+    forced = models.BooleanField(_("forced"), default=False, help_text=_("Encode unchanged pictures too."))
+    moved_at = models.DateTimeField(_("moved"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("refill of an index")
+        verbose_name_plural = _("refills of indexes")
+
+    def __str__(self) -> str:
+        return f"refill of {self.index_id}"

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from tests import factories
 from visual_search.indexing.generations import activity, builder, lifecycle
-from visual_search.indexing.intake import changes, queue
+from visual_search.indexing.intake import queue
 from visual_search.indexing.vectors import fit
 from visual_search.models import QueuedProduct, SearchIndex
 
@@ -31,7 +31,7 @@ def queued() -> SearchIndex:
     factories.product()
     index = factories.embed()
     assert index is not None
-    assert changes.queue_all(index) == 1
+    factories.refill(index)
     return index
 
 

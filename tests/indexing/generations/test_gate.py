@@ -62,7 +62,7 @@ def test_evaluate__of_an_empty_shop_passes() -> None:
 def test_evaluate__of_what_still_waits() -> None:
     products(3)
     index: Any = factories.embed()
-    changes.queue_all(index)
+    factories.refill(index)
     changes.record([])
 
     found = gate.evaluate(index)
@@ -255,6 +255,6 @@ def test_judge__counts_anew_what_waits() -> None:
     factories.embed()
     index = second()
     gate.evaluate(index)
-    changes.queue_all(index)
+    factories.refill(index)
 
     assert gate.judge(index, seconds=60).coverage == 0.0

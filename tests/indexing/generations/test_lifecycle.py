@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from tests import factories, processes, sessions
 from visual_search import catalog, exceptions, models
 from visual_search.indexing.generations import graphs, hnsw, lifecycle, progress
-from visual_search.indexing.intake import changes
+from visual_search.indexing.intake import changes, refills
 
 pytestmark = pytest.mark.django_db
 
@@ -178,7 +178,9 @@ def test_fill__queues_again_and_embeds_nothing_twice() -> None:
     index = filled()
     before = list(index.embeddings.order_by("pk").values_list("pk", "updated_at"))
 
-    assert lifecycle.fill(index) == 3
+    lifecycle.fill(index)
+    assert refills.go_on()
+    assert queued(index) == 3
     factories.embed()
 
     assert list(index.embeddings.order_by("pk").values_list("pk", "updated_at")) == before
@@ -225,7 +227,7 @@ def test_first_index__a_process_that_dies_before_it_is_live(monkeypatch: pytest.
 
 def test_activate__refuses_what_does_not_pass_the_gate() -> None:
     index = filled()
-    lifecycle.fill(index)
+    factories.refill(index)
 
     with pytest.raises(exceptions.IndexStateError, match=r"does not pass the gate\. 0\.00% of") as caught:
         lifecycle.activate(index)
@@ -274,11 +276,13 @@ def test_cancel__keeps_what_is_embedded_for_resume() -> None:
 
     lifecycle.cancel(index)
 
-    assert (states(), queued(index)) == (["live", "retired"], 0)
+    assert (states(), queued(index), refills.is_going_on(index)) == (["live", "retired"], 0, False)
     factories.product()
     factories.embed()
     assert not index.embeddings.exists()
-    assert lifecycle.resume(index) == 4
+    lifecycle.resume(index)
+    assert refills.go_on()
+    assert queued(index) == 4
     factories.embed()
     assert states() == ["live", "ready"]
     assert index.embeddings.count() == 4
@@ -375,15 +379,15 @@ def test_ensure_first__forgets_changes_while_no_index_wants_them() -> None:
     assert not lifecycle.ensure_first()
 
     assert not models.ProductChange.objects.exists()
-    assert lifecycle.resume(index) == 3
+    lifecycle.resume(index)
+    assert refills.go_on()
+    assert queued(index) == 3
 
 
 @pytest.mark.django_db(transaction=True)
 def test_resume__misses_no_product_that_is_saved_meanwhile() -> None:
     index = filled()
-    lifecycle.fill(index)
     models.SearchIndex.objects.filter(pk=index.pk).update(state="retired")
-    models.QueuedProduct.objects.all().delete()
 
     def run() -> None:
         try:
@@ -394,19 +398,21 @@ def test_resume__misses_no_product_that_is_saved_meanwhile() -> None:
     thread = threading.Thread(target=run)
     with sessions.within(lifecycle_locked()):
         thread.start()
-        processes.wait_for(lambda: queued(index) == 3, seconds=5)
         late = factories.product()
         changes.fold()
+        assert not models.QueuedProduct.objects.filter(index=index).exists()
     thread.join(20)
+    assert refills.go_on()
 
     assert models.QueuedProduct.objects.filter(index=index, product=late).exists()
 
 
-def test_advance__queues_what_whoever_created_the_index_did_not_come_to() -> None:
+def test_advance__queues_what_nothing_announced_while_it_was_filled() -> None:
     products = [factories.product() for _ in range(4)]
     factories.product(pictures=[])
     index = lifecycle.create()
-    # The process dies, and the changes had been folded before.
+    # As a mass import does, once the products were listed.
+    refills.drop(index)
     models.QueuedProduct.objects.filter(product__in=products[2:]).delete()
     models.ProductChange.objects.all().delete()
 
@@ -430,7 +436,9 @@ def test_retired__can_be_built_again() -> None:
     index = filled()
     lifecycle.retire(index)
 
-    assert lifecycle.resume(index) == 3
+    lifecycle.resume(index)
+    assert refills.go_on()
+    assert queued(index) == 3
     factories.embed()
 
     index.refresh_from_db()

@@ -9,10 +9,10 @@ import pytest
 from django.db import connection, transaction
 
 import visual_search
-from tests import factories, processes, sessions
+from tests import factories, sessions
 from visual_search import catalog, models
 from visual_search.indexing.generations import lifecycle
-from visual_search.indexing.intake import changes, nudge, queue
+from visual_search.indexing.intake import changes, queue
 
 pytestmark = pytest.mark.django_db
 
@@ -50,7 +50,7 @@ def test_fold__a_save_overtakes_a_bulk_reindex_and_ends_a_lease() -> None:
     factories.product()
     index = factories.embed()
     product = catalog.product_model()._default_manager.get()
-    changes.queue_all(index)
+    factories.refill(index)
     (claim,) = queue.claim(1)
     assert queued() == [(product.pk, 10)]
 
@@ -108,61 +108,6 @@ def test_refresh__where_reads_go_to_a_replica(settings: Any) -> None:
 
     settings.DATABASE_ROUTERS = []
     assert list(models.ProductChange.objects.values_list("product_id", flat=True)) == [product.pk]
-
-
-def test_queue_all__adds_what_is_listed_and_not_queued_yet() -> None:
-    products = [factories.product() for _ in range(3)]
-    index = lifecycle.create(["tiny"])
-
-    assert queued(index=index) == sorted((product.pk, 10) for product in products)
-    assert changes.queue_all(index) == 0
-
-
-def test_queue_all__includes_what_is_embedded_and_hidden_just_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    hidden, shown = factories.product(), factories.product()
-    factories.embed()
-    only = catalog.product_model()._default_manager.filter(pk=shown.pk)
-    monkeypatch.setattr(type(catalog.current()), "products", lambda self, request=None: only)
-
-    index = lifecycle.create(["tiny"])
-
-    assert queued(index=index) == sorted([(hidden.pk, 10), (shown.pk, 10)])
-
-
-@contextmanager
-def queueing(index: models.SearchIndex, product: Any) -> Iterator[None]:
-    """Queue `product` in a transaction that stays open: whoever queues it too waits."""
-    with transaction.atomic():
-        models.QueuedProduct.objects.create(index=index, product=product, generation=0)
-        yield
-        transaction.set_rollback(True)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_queue_all__locks_few_products_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "QUEUED_AT_ONCE", 2)
-    products = sorted((factories.product() for _ in range(5)), key=lambda product: product.pk)
-    index: Any = factories.embed()
-    nudges: list[bool] = []
-    monkeypatch.setattr(nudge, "_publish", lambda: nudges.append(True))
-
-    def run() -> None:
-        try:
-            changes.queue_all(index)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    with sessions.within(queueing(index, products[3])):
-        thread.start()
-        processes.wait_for(lambda: len(queued()) == 2, seconds=5)
-        with transaction.atomic():
-            catalog.product_model()._default_manager.select_for_update(nowait=True).get(pk=products[0].pk)
-        assert nudges == [True], "a worker takes what is queued by now"
-    thread.join(10)
-
-    assert queued() == [(product.pk, 10) for product in products]
-    assert nudges == [True, True]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from tests import factories, processes
 from visual_search import catalog
-from visual_search.indexing.intake import changes, leases, queue
+from visual_search.indexing.intake import leases, queue
 from visual_search.models import QueuedProduct
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +22,7 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> list[queue.Claim]:
     monkeypatch.setattr(leases, "RENEWED_EVERY", 0.1)
     factories.product()
     index: Any = factories.embed()
-    changes.queue_all(index)
+    factories.refill(index)
     return queue.claim(1)
 
 
@@ -69,7 +69,7 @@ def test_renewed__keeps_out_of_the_way_of_a_shop_that_deletes_products(monkeypat
     monkeypatch.setattr(leases, "RENEWED_EVERY", 0.1)
     products = [factories.product() for _ in range(3)]
     index: Any = factories.embed()
-    changes.queue_all(index)
+    factories.refill(index)
     taken = queue.claim(10)
     QueuedProduct.objects.update(lease_until=Now())
 

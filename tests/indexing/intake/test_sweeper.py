@@ -22,7 +22,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def swept(**found: int) -> sweeper.Swept:
-    return sweeper.Swept(**({"expired": 0, "due": 0, "changes": 0, "building": 0} | found))
+    return sweeper.Swept(**({"expired": 0, "due": 0, "changes": 0, "building": 0, "refills": 0} | found))
 
 
 def test_sweep__of_a_shop_at_rest_wakes_nobody(sent: list[bool]) -> None:
@@ -47,7 +47,7 @@ def test_sweep__takes_back_leases_that_ran_out(sent: list[bool]) -> None:
     for _ in range(2):
         factories.product()
     index: Any = factories.embed()
-    changes.queue_all(index)
+    factories.refill(index)
     (claim,) = queue.claim(1)
     assert sweeper.sweep() == swept(due=1), "a lease that runs is nobody's to take"
     QueuedProduct.objects.filter(lease_token=claim.token).update(lease_until="2000-01-01T00:00Z")
@@ -60,7 +60,7 @@ def test_sweep__takes_back_leases_that_ran_out(sent: list[bool]) -> None:
 def test_sweep__leaves_alone_what_was_put_off(sent: list[bool]) -> None:
     factories.product()
     index: Any = factories.embed()
-    changes.queue_all(index)
+    factories.refill(index)
     queue.release(queue.claim(1))
     sent.clear()
 

@@ -10,7 +10,6 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from visual_search import catalog, models
 from visual_search.indexing import worker
-from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.vectors import embedding
 
 pytestmark = pytest.mark.django_db
@@ -67,7 +66,8 @@ def test_worker__writes_nothing_about_unchanged_products() -> None:
     rows = models.ProductEmbedding.objects.defer(None).order_by("pk")
     before = list(rows.values())
 
-    assert lifecycle.fill(index) == 3
+    factories.refill(index)
+    assert models.QueuedProduct.objects.count() == 3
     with CaptureQueriesContext(
         connection,
     ) as queries:

@@ -8,8 +8,9 @@ from django.db import connections
 
 from visual_search import conf
 from visual_search.indexing.generations import builder
+from visual_search.indexing.intake import refills
 from visual_search.indexing.vectors import fit
-from visual_search.models import ProductChange, QueuedProduct, SearchIndex
+from visual_search.models import ProductChange, QueuedProduct, Refill, SearchIndex
 
 PATIENCE_SECONDS = 60
 """How long something may wait before there seems to be no worker: a lost nudge is found within a minute."""
@@ -39,11 +40,14 @@ def activity(*, rate: float) -> Activity:
                     min(greatest(queue.queued_at, queue.not_before))
                         FILTER (WHERE queue.not_before IS NULL OR queue.not_before <= now()),
                     (SELECT min(created_at) FROM {ProductChange._meta.db_table}),
+                    (SELECT min(refill.moved_at) FROM {Refill._meta.db_table} refill
+                        JOIN {SearchIndex._meta.db_table} index ON index.id = refill.index_id
+                        WHERE index.state = ANY(%(kept)s)),
                     (SELECT min(created_at) FROM {SearchIndex._meta.db_table} WHERE state = 'building')))
             FROM {QueuedProduct._meta.db_table} queue JOIN {SearchIndex._meta.db_table} index
-            ON index.id = queue.index_id WHERE index.state = ANY(%s)
+            ON index.id = queue.index_id WHERE index.state = ANY(%(kept)s)
             """,
-            [[str(state) for state in SearchIndex.KEPT]],
+            {"kept": [str(state) for state in SearchIndex.KEPT]},
         )
         queued, leased, waited = cursor.fetchone()
     if waited is None:
@@ -54,7 +58,7 @@ def activity(*, rate: float) -> Activity:
 
 
 def _locked() -> bool:
-    """Return whether another process fits an index or builds its HNSW index: it holds no lease meanwhile."""
+    """Return whether another process fills or fits an index, or builds its HNSW index: it holds no lease meanwhile."""
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             """
@@ -62,8 +66,8 @@ def _locked() -> bool:
                 SELECT FROM pg_locks
                 WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND pid <> pg_backend_pid()
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND classid IN (hashtext(%s)::oid, hashtext(%s)::oid))
+                AND classid IN (hashtext(%s)::oid, hashtext(%s)::oid, hashtext(%s)::oid))
             """,
-            [fit.LOCK, builder.LOCK],
+            [fit.LOCK, builder.LOCK, refills.LOCK],
         )
         return cursor.fetchone()[0]

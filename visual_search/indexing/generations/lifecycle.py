@@ -12,8 +12,8 @@ from django.utils import timezone
 from visual_search import conf
 from visual_search.encoders import registry
 from visual_search.exceptions import ConfigurationError, IndexStateError
-from visual_search.indexing.generations import builder, calibration, gate, hnsw
-from visual_search.indexing.intake import changes
+from visual_search.indexing.generations import builder, calibration, gate, hnsw, progress
+from visual_search.indexing.intake import changes, refills
 from visual_search.indexing.vectors import fit
 from visual_search.models import ProductEmbedding, QueuedProduct, SearchIndex
 
@@ -31,7 +31,7 @@ ACTIVATION_SECONDS = 5.0
 
 
 def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric: str | None = None) -> SearchIndex:
-    """Create an index for `encoders` and `metric` (default: the settings') and queue the whole catalogue for it.
+    """Create an index for `encoders` and `metric` (default: the settings'); workers queue the whole catalogue for it.
 
     Raises EncoderError for a name that nobody knows, ConfigurationError for such a metric; loads no weights.
     """
@@ -41,10 +41,7 @@ def create(encoders: Sequence[str | Mapping[str, Any]] | None = None, *, metric:
     if metric not in SearchIndex.Metric.values:
         known = ", ".join(map(repr, SearchIndex.Metric.values))
         raise ConfigurationError(f"The metric is {metric!r}. Give one of {known}.")
-    with transaction.atomic(conf.settings.DATABASE):
-        index = _begin(encoders or conf.settings.ENCODERS, metric)
-    _queue_all(index)
-    return index
+    return _begin(encoders or conf.settings.ENCODERS, metric)
 
 
 def ensure_first() -> bool:
@@ -54,13 +51,10 @@ def ensure_first() -> bool:
     """
     if _indexes().kept().exists():
         return True
-    first = None
     with transaction.atomic(conf.settings.DATABASE):
         _lock()
         if not _indexes().exists() and not changes.is_empty():
-            first = _begin(conf.settings.ENCODERS, conf.settings.METRIC)
-    if first is not None:
-        _queue_all(first)
+            _begin(conf.settings.ENCODERS, conf.settings.METRIC)
     if _indexes().kept().exists():
         return True
     # Every index is retired: changes would grow for ever, and `resume` queues all products anyway.
@@ -70,34 +64,33 @@ def ensure_first() -> bool:
 
 
 def _begin(encoders: Sequence[str | Mapping[str, Any]], metric: str) -> SearchIndex:
-    index = _indexes().create(encoders=list(encoders), metric=metric, regions=conf.settings.REGIONS)
-    # Nobody sees the index without these: a fit that found fewer would be frozen on them.
-    changes.queue_sample(index, fit.PICTURES)
+    with transaction.atomic(conf.settings.DATABASE):
+        index: SearchIndex = _indexes().create(encoders=list(encoders), metric=metric, regions=conf.settings.REGIONS)
+        # Nobody sees the index without these: a fit that found fewer would be frozen on them.
+        changes.queue_sample(index, fit.PICTURES)
+        # Products are listed once it is committed: what is saved from then on is folded for it, the rest is seen.
+        refills.begin(index)
+    logger.info("Index %s is building.", index)
     return index
 
 
-def _queue_all(index: SearchIndex) -> None:
-    # Once the index is committed: a product that is saved from then on is folded for it, and those before are seen.
-    changes.queue_all(index)
-    logger.info("Index %s is building: %s products queued.", index, _queue(index).count())
+def fill(index: SearchIndex, *, forced: bool = False) -> None:
+    """Have workers queue every listed product for `index` again, at bulk priority.
 
-
-def fill(index: SearchIndex) -> int:
-    """Queue every listed product for `index` again, at bulk priority; return how many that added to the queue.
-
-    What is embedded already is recognised by its bytes. Raises IndexStateError for a retired index.
+    What is embedded already is recognised by its bytes; `forced` has it encoded again. Raises IndexStateError for a
+    retired index.
     """
     _expect(index, *SearchIndex.KEPT)
-    return changes.queue_all(index)
+    refills.begin(index, forced=forced)
 
 
 def build(index: SearchIndex) -> None:
     """Build the HNSW index of a filled index and make it ready; waits for it. Raises IndexStateError."""
     _expect(index, State.BUILDING)
     _catch_up(index)
-    if index.fitted_on is None or _queue(index).exists():
+    if index.fitted_on is None or not _is_filled(index):
         raise IndexStateError(
-            f"Index {index} is not filled yet: {_queue(index).count()} products are queued for it. A worker or "
+            f"Index {index} is not filled yet: {progress.of(index).queued} products are queued for it. A worker or "
             f"`manage.py visual_search index fill {index.pk}` embeds them."
         )
     if not builder.build(index, float("inf")):
@@ -111,7 +104,7 @@ def advance(deadline: float = float("inf")) -> bool:
     The build goes on in a thread past the `deadline`; a later call finds it done. Return whether there was progress.
     """
     for index in _indexes().filter(state=State.BUILDING, fitted_on__isnull=False).order_by("id"):
-        if _queue(index).exists():
+        if not _is_filled(index):
             continue
         # While Postgres builds, saves are folded for this index: one look before and one after are enough.
         if not hnsw.is_busy() and _catch_up(index):
@@ -177,23 +170,15 @@ def cancel(index: SearchIndex) -> None:
     index.refresh_from_db(using=conf.settings.DATABASE)
 
 
-def resume(index: SearchIndex) -> int:
-    """Go on building a cancelled or retired index; return how many products are queued. Raises IndexStateError.
-
-    All are queued before it is building: a process that dies on the way leaves an index that is retired still.
-    """
-    index.refresh_from_db(using=conf.settings.DATABASE)
-    _expect(index, State.RETIRED)
-    changes.queue_all(index)
+def resume(index: SearchIndex) -> None:
+    """Go on building a cancelled or retired index; workers queue every product for it. Raises IndexStateError."""
     with transaction.atomic(conf.settings.DATABASE):
         _lock()
         index.refresh_from_db(using=conf.settings.DATABASE)
         _expect(index, State.RETIRED)
         _indexes().filter(pk=index.pk).update(state=State.BUILDING)
-    # Those that were saved since, and folded for the indexes that were kept by then.
-    changes.queue_missing(index)
+        refills.begin(index)
     index.refresh_from_db(using=conf.settings.DATABASE)
-    return int(_queue(index).count())
 
 
 def retire(index: SearchIndex) -> None:
@@ -233,10 +218,10 @@ def _delete_some(index: SearchIndex) -> bool:
 
 
 def _catch_up(index: SearchIndex) -> bool:
-    """Queue what whoever created or resumed `index` did not come to; return whether there was anything."""
+    """Queue what came unannounced while `index` was filled; return whether there was anything."""
     if not gate.missing(index):
         return False
-    logger.info("Index %s misses products that were never queued for it: %s are.", index, changes.queue_missing(index))
+    logger.info("Index %s misses products that nothing announced: %s are queued.", index, changes.queue_missing(index))
     return True
 
 
@@ -262,12 +247,18 @@ def _expect(index: SearchIndex, *states: SearchIndex.State) -> None:
         raise IndexStateError(f"Index {index} is {index.get_state_display()}; this is for one that is {allowed}.")
 
 
+def _is_filled(index: SearchIndex) -> bool:
+    # In this order: what a refill moves on to the queue between two looks must be seen in one of them.
+    return not refills.is_going_on(index) and not _queue(index).exists()
+
+
 def _queue(index: SearchIndex) -> Any:
     return QueuedProduct.objects.using(conf.settings.DATABASE).filter(index=index)
 
 
 def _unqueue(index: SearchIndex) -> None:
     """Delete what is queued for a retired `index`; what somebody has locked just now is left, and claimed by nobody."""
+    refills.drop(index)
     with transaction.atomic(conf.settings.DATABASE):
         _queue(index).filter(pk__in=_queue(index).select_for_update(skip_locked=True).values("pk")).delete()
 

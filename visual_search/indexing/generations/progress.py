@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.models.functions import Now
 
 from visual_search import catalog, conf
-from visual_search.models import FitSample, ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
+from visual_search.models import FitSample, ProductChange, ProductEmbedding, QueuedProduct, Refill, SearchIndex
 
 PUT_OFF = dt.timedelta(minutes=2)
 """How far ahead something is due that nobody has to wait for: its storage is away."""
@@ -31,6 +31,7 @@ _counted, _kept_until = 0, 0.0
 class Progress:
     """Where one index stands: products listed and queued, pictures ready and failed, and pictures a second of late.
 
+    What a worker has yet to queue is `queued` as well: nobody need tell them apart.
     `sampled` products have been through the encoder for the fit, which is most of the work for a small catalogue.
     """
 
@@ -64,6 +65,7 @@ class Progress:
 
 def of(index: SearchIndex) -> Progress:
     """Return the progress of `index`."""
+    listed = _listed()
     with connections[conf.settings.DATABASE].cursor() as cursor:
         # Each of these is counted within an index: the rows themselves are gigabytes of vectors.
         cursor.execute(
@@ -77,6 +79,7 @@ def of(index: SearchIndex) -> Progress:
                 + (SELECT count(DISTINCT product_id) FROM {ProductChange._meta.db_table} change WHERE NOT EXISTS (
                     SELECT FROM {QueuedProduct._meta.db_table} queue
                     WHERE queue.index_id = %(index)s AND queue.product_id = change.product_id)),
+                (SELECT coalesce(remaining, %(all)s) FROM {Refill._meta.db_table} WHERE index_id = %(index)s),
                 (SELECT count(*) FROM {ProductEmbedding._meta.db_table}
                     WHERE index_id = %(index)s AND region = '{{}}'),
                 (SELECT count(*) FROM {ProductEmbedding._meta.db_table}
@@ -89,11 +92,14 @@ def of(index: SearchIndex) -> Progress:
                     ORDER BY updated_at DESC LIMIT 1),
                 (SELECT count(*) FROM {FitSample._meta.db_table} WHERE index_id = %(index)s)
             """,
-            {"index": index.pk, "recent": RECENT_SECONDS, "least": LEAST_SECONDS},
+            {"index": index.pk, "recent": RECENT_SECONDS, "least": LEAST_SECONDS, "all": listed},
         )
-        queued, pictures, failed, rate, last_error, sampled = cursor.fetchone()
+        queued, to_queue, pictures, failed, rate, last_error, sampled = cursor.fetchone()
+    if to_queue is not None:
+        # Some of them wait already, for another reason.
+        queued = max(queued, min(queued + to_queue, listed))
     return Progress(
-        listed=_listed(),
+        listed=listed,
         queued=queued,
         ready=pictures - failed,
         failed=failed,
@@ -118,8 +124,10 @@ def outstanding() -> bool:
     """Return whether anything is queued or building, in whoever's hands it is; not what is put off for minutes."""
     database = conf.settings.DATABASE
     kept = SearchIndex.objects.using(database).kept()
+    # In this order: what moves on to the queue between two looks must be seen in one of them.
     return (
-        QueuedProduct.objects.using(database).filter(index__in=kept).exclude(not_before__gt=Now() + PUT_OFF).exists()
+        Refill.objects.using(database).filter(index__in=kept).exists()
         or ProductChange.objects.using(database).exists()
+        or QueuedProduct.objects.using(database).filter(index__in=kept).exclude(not_before__gt=Now() + PUT_OFF).exists()
         or kept.filter(state=SearchIndex.State.BUILDING).exists()
     )

@@ -87,15 +87,25 @@ def fold(*, limit: int = FOLDED_AT_ONCE) -> int:
     return folded
 
 
-def queue_all(index: SearchIndex, *, forced: bool = False) -> int:
-    """Queue every product that the shop lists for `index`, at bulk priority; return how many rows that wrote.
+def wanted(after: Any = None) -> list[Any]:
+    """Return the keys, in order, of the products that every index has to hold, of those past the key `after`.
 
-    So are products that are embedded in some index and hidden just now: they may be shown again without a save.
+    They are those that the shop lists, and those that are embedded in some index and hidden just now: they may be shown
+    again without a save.
+    """
+    # All at once, and not page by page: a catalog's queryset may be costly.
+    sql, parameters = _wanted()
+    if after is None:
+        return _keys(f"{sql} ORDER BY 1", parameters)
+    return _keys(f"SELECT wanted.key FROM ({sql}) wanted(key) WHERE wanted.key > %s ORDER BY 1", [*parameters, after])
+
+
+def queue(index: SearchIndex, products: Sequence[Any], *, forced: bool = False) -> int:
+    """Queue `products` (keys) for `index`, at bulk priority, in the caller's transaction; return the rows written.
+
     `forced` has unchanged pictures encoded again too.
     """
-    sql, parameters = _wanted()
-    # Once, and not page by page: a catalog's queryset may be costly, or pick products by what others there are.
-    return _queue([index], _keys(f"{sql} ORDER BY 1", parameters), priority=QueuedProduct.Priority.BULK, forced=forced)
+    return _queue_some([index], products, priority=QueuedProduct.Priority.BULK, forced=forced)
 
 
 def is_empty() -> bool:
@@ -104,7 +114,7 @@ def is_empty() -> bool:
 
 
 def queue_sample(index: SearchIndex, count: int) -> int:
-    """Queue `count` of the products that `queue_all` queues: those that the fit takes first of all."""
+    """Queue `count` of the products that are `wanted`: those that the fit takes first of all."""
     sql, parameters = _wanted()
     sql = f"SELECT wanted.key FROM ({sql}) wanted(key) ORDER BY md5(wanted.key::text) LIMIT %s"
     return _queue([index], _keys(sql, [*parameters, count]), priority=QueuedProduct.Priority.BULK)
@@ -171,7 +181,7 @@ def _queue(indexes: Sequence[SearchIndex], products: Sequence[Any], *, priority:
     """Queue `products` (keys) for each of `indexes`; return how many rows that wrote.
 
     Some at a time, in a transaction of their own unless the caller has one. What a process that dies has not come to is
-    queued by whoever asks again; for an index that is building, the worker does (`queue_missing`).
+    queued by whoever asks again.
     """
     written = 0
     for start in range(0, len(products), QUEUED_AT_ONCE):

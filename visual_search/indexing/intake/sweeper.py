@@ -8,22 +8,23 @@ from django.db import connections, transaction
 
 from visual_search import conf
 from visual_search.indexing.intake import nudge
-from visual_search.models import ProductChange, QueuedProduct, SearchIndex
+from visual_search.models import ProductChange, QueuedProduct, Refill, SearchIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """What a sweep found: leases that ran out, products that are due, changes that wait to be folded."""
+    """What a sweep found: leases that ran out, products that are due, changes that wait to be folded, and more."""
 
     expired: int
     due: int
     changes: int
     building: int
+    refills: int
 
     @property
     def anything(self) -> bool:
         """Return whether there is work that nobody does."""
-        return bool(self.due or self.changes or self.building)
+        return bool(self.due or self.changes or self.building or self.refills)
 
 
 def sweep() -> Swept | None:
@@ -50,12 +51,14 @@ def sweep() -> Swept | None:
                     WHERE index.state = ANY(%(kept)s) AND queue.lease_until IS NULL
                     AND (queue.not_before IS NULL OR queue.not_before <= now())),
                 (SELECT count(*) FROM {ProductChange._meta.db_table}),
-                (SELECT count(*) FROM {index} WHERE state = 'building')
+                (SELECT count(*) FROM {index} WHERE state = 'building'),
+                (SELECT count(*) FROM {Refill._meta.db_table} refill JOIN {index} index ON index.id = refill.index_id
+                    WHERE index.state = ANY(%(kept)s))
             """,
             {"kept": [str(state) for state in SearchIndex.KEPT]},
         )
-        due, changes, building = cursor.fetchone()
-    swept = Swept(expired=expired, due=due, changes=changes, building=building)
+        due, changes, building, refills = cursor.fetchone()
+    swept = Swept(expired=expired, due=due, changes=changes, building=building, refills=refills)
     if swept.anything:
         nudge.send()
     return swept

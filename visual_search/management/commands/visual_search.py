@@ -13,7 +13,7 @@ from visual_search import conf
 from visual_search.exceptions import VisualSearchError
 from visual_search.indexing import reconciler
 from visual_search.indexing.generations import gate, hnsw, lifecycle, progress
-from visual_search.indexing.intake import changes, sweeper
+from visual_search.indexing.intake import refills, sweeper
 from visual_search.indexing.vectors import fit
 from visual_search.insight import events
 from visual_search.management import compressing, evaluating, filling, indexes
@@ -67,7 +67,7 @@ class Command(BaseCommand):
         if not kept:
             raise CommandError("Every index is retired: create one with `manage.py visual_search index create`.")
         for index in kept:
-            changes.queue_all(index)
+            refills.begin(index)
         state = filling.until_empty(self.stdout, kept[-1])
         if state.failed:
             self.stderr.write(f"{state.failed} pictures failed, the last one because: {state.last_error}")
@@ -94,7 +94,8 @@ class Command(BaseCommand):
             if index.state == SearchIndex.State.LIVE and fit.outgrown(index):
                 advice = f"It was fitted on {index.fitted_on} pictures: `index create` makes one that is fitted on all."
                 self.stdout.write(self.style.WARNING(f"    {advice}"))
-            if index.state in SearchIndex.KEPT and (missing := gate.missing(index)):
+            settled = index.state in SearchIndex.KEPT and not refills.is_going_on(index)
+            if settled and (missing := gate.missing(index)):
                 self.stdout.write(
                     f"    {missing} listed products are neither in it nor queued: `sync` finds what no signal"
                     " announced, as after loaddata"

@@ -12,6 +12,7 @@ from django.db import connections
 
 from tests import factories
 from visual_search.indexing.generations import lifecycle, progress
+from visual_search.indexing.intake import refills
 from visual_search.retrieval import live
 
 OF_THE_UUID_SHOP = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
@@ -65,8 +66,9 @@ def _count_products_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_live_index_of_another_test() -> None:
+def _nothing_kept_from_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     live.keep(None)
+    monkeypatch.setattr(refills, "_not_before", 0.0)
 
 
 @pytest.fixture(autouse=True)

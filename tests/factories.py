@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from visual_search import catalog, models
 from visual_search.indexing import worker
+from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.intake import refills
 
 _numbers = itertools.count(1)
@@ -87,6 +88,14 @@ def embed() -> models.SearchIndex | None:
     while worker.run(seconds=float("inf")):
         pass
     return models.SearchIndex.objects.live()
+
+
+def index(encoders: Sequence[Any] = ("tiny",)) -> models.SearchIndex:
+    """Create an index that every product is queued for."""
+    created = lifecycle.create(encoders)
+    while refills.go_on():
+        pass
+    return created
 
 
 def refill(index: models.SearchIndex, *, forced: bool = False) -> None:

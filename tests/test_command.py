@@ -217,11 +217,11 @@ def test_index__a_step_that_its_state_does_not_allow(live: models.SearchIndex) -
 
 
 def test_sweep_and_reconcile__say_what_they_found(live: models.SearchIndex) -> None:
-    assert run("sweep") == "0 products due, 0 changes to fold, 0 leases had run out.\n"
+    assert run("sweep") == "0 products due, 0 changes to fold, 0 indexes to fill, 0 leases had run out.\n"
     models.ProductEmbedding.objects.all().delete()
     assert run("reconcile") == "3 products compared, 3 queued.\n"
     assert run("reconcile", "--deep") == "3 products compared, 3 queued.\n"
-    assert run("sweep") == "0 products due, 6 changes to fold, 0 leases had run out.\n"
+    assert run("sweep") == "0 products due, 6 changes to fold, 0 indexes to fill, 0 leases had run out.\n"
 
 
 def test_reconcile__leaves_it_to_another_that_is_at_it(live: models.SearchIndex) -> None:

@@ -129,6 +129,7 @@ def test_queue__creates_the_first_index(address: str, staff: Callable[..., Clien
     client.post(address)
 
     assert SearchIndex.objects.get().state == "building"
+    assert refills.go_on()
     assert queued() == [(product.pk, 10)]
 
 
@@ -214,7 +215,7 @@ def test_page__says_that_no_worker_takes_work(address: str, staff: Callable[...,
     client.post(address)
     assert "data-vs-absent hidden" in client.get(address).content.decode()
 
-    QueuedProduct.objects.update(queued_at="2026-01-01T00:00Z")
+    Refill.objects.update(moved_at="2026-01-01T00:00Z")
 
     html = client.get(address).content.decode()
     assert "data-vs-absent>" in html

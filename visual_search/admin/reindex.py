@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -19,8 +20,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from visual_search import conf
 from visual_search.admin import pages, workers
+from visual_search.exceptions import IndexStateError
 from visual_search.indexing.generations import activity, lifecycle, progress
-from visual_search.indexing.intake import refills
 from visual_search.models import SearchIndex
 
 
@@ -115,13 +116,17 @@ def _queue(request: HttpRequest, *, encode_again: bool) -> None:
         messages.error(request, _("Every index is retired, so none wants products. Create one first."))
         return
     kept = list(SearchIndex.objects.using(conf.settings.DATABASE).kept())
+    filled = []
     for index in kept:
-        refills.begin(index, forced=encode_again)
+        # Not one that somebody retires meanwhile.
+        with suppress(IndexStateError):
+            lifecycle.fill(index, forced=encode_again)
+            filled.append(index)
     message = _("Queued every product, unchanged pictures too.") if encode_again else _("Queued every product.")
-    pages.log(request, kept, message=message)
+    pages.log(request, filled, message=message)
     said = ngettext(
         "A worker queues every product, for %(count)d index.",
         "A worker queues every product, for %(count)d indexes.",
-        len(kept),
+        len(filled),
     )
-    messages.success(request, said % {"count": len(kept)})
+    messages.success(request, said % {"count": len(filled)})

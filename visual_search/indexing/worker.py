@@ -61,6 +61,7 @@ def step(deadline: float = float("inf")) -> bool:
         refilled = refills.go_on()
     except Exception as error:
         # A catalog's own query, say. Where it is the database that is gone, the next statement says so.
+        logger.warning("The products could not be listed, to be queued: %s", error, exc_info=True)
         failures.append(error)
     try:
         if fit.run(deadline):

@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                         to="visual_search.searchindex",
                     ),
                 ),
+                ("token", models.UUIDField(help_text="Another one each time that it begins.", verbose_name="token")),
                 (
                     "after",
                     models.TextField(

@@ -62,6 +62,7 @@ class Refill(models.Model):
     """Every product is to be queued for an index, and workers are at it: what is left to do, kept until it is done."""
 
     index = models.OneToOneField(SearchIndex, models.CASCADE, primary_key=True, related_name="refill")
+    token = models.UUIDField(_("token"), help_text=_("Another one each time that it begins."))
     after = models.TextField(_("after"), null=True, help_text=_("The key of the last product that is queued."))
     remaining = models.PositiveIntegerField(
         _("remaining"), null=True, help_text=_("Products to come; unknown before the first look.")

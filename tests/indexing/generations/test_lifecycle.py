@@ -148,7 +148,7 @@ def queued(index: models.SearchIndex) -> int:
 def test_create__queues_the_whole_catalogue_at_bulk_priority() -> None:
     products = [factories.product() for _ in range(3)]
 
-    index = lifecycle.create(["tiny", {"name": "tiny"}])
+    index = factories.index(["tiny", {"name": "tiny"}])
 
     assert (index.state, index.encoders, index.fitted_on) == ("building", ["tiny", {"name": "tiny"}], None)
     assert set(index.queue.values_list("product_id", "priority")) == {(product.pk, 10) for product in products}
@@ -270,7 +270,7 @@ def test_rollback__with_nothing_to_go_back_to() -> None:
 def test_cancel__keeps_what_is_embedded_for_resume() -> None:
     products = [factories.product() for _ in range(3)]
     factories.embed()
-    index = lifecycle.create()
+    index = factories.index()
     models.QueuedProduct.objects.filter(index=index, product=products[0]).delete()
     assert queued(index) == 2
 
@@ -363,13 +363,6 @@ def test_create__misses_no_product_that_is_saved_meanwhile() -> None:
     assert models.ProductEmbedding.objects.filter(product=late).count() == 2
 
 
-@contextmanager
-def lifecycle_locked() -> Iterator[None]:
-    with transaction.atomic():
-        lifecycle._lock()
-        yield
-
-
 def test_ensure_first__forgets_changes_while_no_index_wants_them() -> None:
     index = lifecycle.create()
     lifecycle.retire(index)
@@ -385,26 +378,31 @@ def test_ensure_first__forgets_changes_while_no_index_wants_them() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_resume__misses_no_product_that_is_saved_meanwhile() -> None:
+def test_resume__misses_no_product_that_is_saved_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     index = filled()
     models.SearchIndex.objects.filter(pk=index.pk).update(state="retired")
+    listed: list[bool] = []
+    wanted = changes.wanted
+    monkeypatch.setattr(changes, "wanted", lambda after=None: (listed.append(True), wanted(after))[1])
 
-    def run() -> None:
-        try:
-            lifecycle.resume(index)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    with sessions.within(lifecycle_locked()):
-        thread.start()
-        late = factories.product()
-        changes.fold()
-        assert not models.QueuedProduct.objects.filter(index=index).exists()
-    thread.join(20)
+    with transaction.atomic():
+        lifecycle.resume(index)
+        with sessions.within(saving()):
+            # It is folded for the indexes that are kept, as far as anybody else can see.
+            pass
+        assert not listed, "products are listed once everybody knows that the index wants them"
+    late = catalog.product_model()._default_manager.order_by("pk").last()
+    assert not models.QueuedProduct.objects.filter(index=index, product=late).exists()
     assert refills.go_on()
 
     assert models.QueuedProduct.objects.filter(index=index, product=late).exists()
+
+
+@contextmanager
+def saving() -> Iterator[None]:
+    factories.product()
+    changes.fold()
+    yield
 
 
 def test_advance__queues_what_nothing_announced_while_it_was_filled() -> None:

@@ -4,16 +4,18 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import factories, processes, sessions
-from visual_search import catalog, models
-from visual_search.indexing import locks
+from visual_search import catalog, exceptions, models
+from visual_search.indexing import locks, worker
 from visual_search.indexing.generations import activity, lifecycle, progress
 from visual_search.indexing.intake import changes, nudge, refills, sweeper
 
@@ -111,15 +113,17 @@ def test_begin__again_starts_over_and_forced_stays_so() -> None:
     assert models.Refill.objects.get().forced is False
 
 
-def test_go_on__is_undone_by_whoever_began_anew_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forced", [False, True])
+def test_go_on__is_undone_by_whoever_began_anew_meanwhile(forced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     products(3)
     index = nothing_queued()
     refills.begin(index)
-    wanted = changes.wanted
+    wanted, late = changes.wanted, []
 
-    def meanwhile(after: Any = None) -> list[Any]:
+    def meanwhile(after: str | None = None) -> list[Any]:
         found = wanted(after)
-        refills.begin(index, forced=True)
+        late.extend(products(1))
+        refills.begin(index, forced=forced)
         return found
 
     with monkeypatch.context() as patch:
@@ -128,7 +132,43 @@ def test_go_on__is_undone_by_whoever_began_anew_meanwhile(monkeypatch: pytest.Mo
 
     assert queued() == []
     assert refills.go_on()
-    assert list(models.QueuedProduct.objects.values_list("forced", flat=True)) == [True] * 3
+    assert list(models.QueuedProduct.objects.values_list("forced", flat=True)) == [forced] * 4
+    assert (late[0], 10) in queued()
+
+
+@pytest.mark.usefixtures("_page_by_page")
+def test_go_on__takes_the_index_that_has_waited_longest() -> None:
+    products(3)
+    first, second = nothing_queued(), nothing_queued()
+    for index, minutes in ((second, 3), (first, 2)):
+        refills.begin(index)
+        waiting = models.Refill.objects.filter(index=index)
+        waiting.update(moved_at=F("moved_at") - timedelta(minutes=minutes))
+
+    seen = [first.pk, second.pk]
+    for expected in ([second.pk], seen):
+        assert refills.go_on()
+        assert sorted(set(models.QueuedProduct.objects.values_list("index_id", flat=True))) == expected
+
+
+@pytest.mark.usefixtures("_page_by_page")
+@pytest.mark.parametrize("resumed", [False, True])
+def test_fit__waits_until_all_are_queued(resumed: bool) -> None:
+    for _ in range(5):
+        factories.product()
+    models.ProductChange.objects.all().delete()
+    index = lifecycle.create(["tiny"])
+    if resumed:
+        lifecycle.cancel(index)
+        lifecycle.resume(index)
+
+    assert worker.step()
+    index.refresh_from_db()
+    assert (len(queued(index=index)), index.fitted_on) == (2, None)
+
+    factories.embed()
+    index.refresh_from_db()
+    assert index.fitted_on == 5
 
 
 def test_go_on__nothing_is_listed() -> None:
@@ -146,7 +186,10 @@ def test_index_that_is_given_up_wants_nothing(step: Any) -> None:
     step(index)
 
     assert not models.Refill.objects.exists()
-    # A page of the admin that was late.
+    with pytest.raises(exceptions.IndexStateError):
+        lifecycle.fill(index)
+    assert not models.Refill.objects.exists()
+    # Were there one all the same, nobody would mind it.
     refills.begin(index)
     assert not refills.go_on()
     assert not progress.outstanding()
@@ -158,17 +201,21 @@ def test_index_that_is_given_up_wants_nothing(step: Any) -> None:
 
 def test_index_is_not_complete_before_all_is_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     factories.product()
-    index = lifecycle.create(["tiny"])
+    index: Any = factories.embed()
+    models.SearchIndex.objects.update(state="building")
+    refills.begin(index)
     with monkeypatch.context() as patch:
         patch.setattr(refills, "go_on", lambda: False)
         factories.embed()
         index.refresh_from_db()
-        assert (index.state, index.fitted_on, queued()) == (State.BUILDING, 1, [])
+        assert (index.state, queued()) == (State.BUILDING, [])
+        with pytest.raises(exceptions.IndexStateError, match="is not filled yet: 1 products are queued"):
+            lifecycle.build(index)
 
     factories.embed()
 
     index.refresh_from_db()
-    assert index.state == State.LIVE
+    assert index.state == State.READY
 
 
 @pytest.mark.usefixtures("_page_by_page")
@@ -191,21 +238,30 @@ def test_work__that_nobody_announced_is_found_by_the_sweep(monkeypatch: pytest.M
     assert activity.activity(rate=0) == activity.Activity.ABSENT
 
 
-def test_worker__embeds_what_is_saved_though_products_can_not_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker__embeds_what_is_saved_though_products_can_not_be_listed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     factories.product()
     index: Any = factories.embed()
     refills.begin(index)
-    saved = factories.product()
+    asked: list[bool] = []
 
-    def fail(after: Any = None) -> list[Any]:
+    def fail(after: str | None = None) -> list[Any]:
+        asked.append(True)
         raise ZeroDivisionError
 
     monkeypatch.setattr(changes, "wanted", fail)
+    for _ in range(2):
+        saved = factories.product()
+        factories.embed()
+        assert models.ProductEmbedding.objects.filter(product=saved, state="ready").exists()
+
+    assert len(asked) == 1, "it is left in peace for a while"
+    assert "The products could not be listed" in caplog.text
+    assert refills.is_going_on(index)
+    monkeypatch.setattr(refills, "_not_before", 0.0)
     with pytest.raises(ZeroDivisionError):
         factories.embed()
-
-    assert models.ProductEmbedding.objects.filter(product=saved, state="ready").exists()
-    assert refills.is_going_on(index)
 
 
 @contextmanager
@@ -262,6 +318,27 @@ def test_go_on__one_process_at_a_time() -> None:
         assert activity.activity(rate=0) == activity.Activity.WORKING
         assert queued() == []
     assert refills.go_on()
+
+
+@contextmanager
+def beginning(index: models.SearchIndex) -> Iterator[None]:
+    with transaction.atomic():
+        lifecycle.fill(index)
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+def test_go_on__waits_for_nobody_who_is_about_to_begin() -> None:
+    products(3)
+    index: Any = factories.embed()
+    refills.begin(index)
+
+    with sessions.within(beginning(index)), connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '2s'")
+        assert not refills.go_on()
+        cursor.execute("RESET lock_timeout")
+    assert refills.go_on()
+    assert len(queued()) == 3
 
 
 @pytest.mark.worker
@@ -337,6 +414,7 @@ def _happens(count: int, steps: list[Any]) -> None:
             refills.go_on()
         elif step == "crash":
             with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(refills, "_not_before", 0.0)
                 patch.setattr(refills, "Now", _crash)
                 patch.setattr(refills, "drop", _crash)
                 try:

@@ -13,7 +13,6 @@ from PIL import Image
 from tests import factories, processes
 from visual_search import exceptions, models
 from visual_search.encoders import base, parts, tiny
-from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.vectors import arrays, fit
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.django_db
 def test_fit__can_be_stopped_and_resumed() -> None:
     for _ in range(fit.SAMPLED_AT_ONCE + 5):
         factories.product()
-    index = lifecycle.create(["tiny"])
+    index = factories.index(["tiny"])
 
     assert fit.run(deadline=time.monotonic())
     assert models.FitSample.objects.count() == fit.SAMPLED_AT_ONCE
@@ -58,7 +57,7 @@ def test_fit__stops_at_enough_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "PICTURES", 20)
     for _ in range(60):
         factories.product()
-    index = lifecycle.create(["tiny"])
+    index = factories.index(["tiny"])
 
     assert fit.run(deadline=float("inf"))
 
@@ -86,7 +85,7 @@ class Large(tiny.TinyEncoder):
 
 def test_fit__refuses_more_dimensions_than_can_be_indexed() -> None:
     factories.product()
-    lifecycle.create([f"{__name__}.Large"])
+    factories.index([f"{__name__}.Large"])
 
     with pytest.raises(exceptions.EncoderError, match="4,096 numbers a picture") as raised:
         fit.run(deadline=float("inf"))
@@ -96,7 +95,7 @@ def test_fit__refuses_more_dimensions_than_can_be_indexed() -> None:
 
 def test_fit__that_fails_stops_no_other_index() -> None:
     factories.product()
-    broken, fine = lifecycle.create([f"{__name__}.Large"]), lifecycle.create(["tiny"])
+    broken, fine = factories.index([f"{__name__}.Large"]), factories.index(["tiny"])
 
     assert fit.run(deadline=float("inf"))
 
@@ -110,7 +109,7 @@ def test_fit__that_fails_stops_no_other_index() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_fit__holds_no_transaction_while_it_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
     factories.product()
-    lifecycle.create(["tiny"])
+    factories.index(["tiny"])
     inside = []
 
     def encode(self: Any, images: Sequence[Image.Image]) -> base.Features:
@@ -127,7 +126,7 @@ def test_fit__holds_no_transaction_while_it_encodes(monkeypatch: pytest.MonkeyPa
 @pytest.mark.django_db(transaction=True)
 def test_fit__keeps_out_of_the_way_of_a_shop_that_deletes_products() -> None:
     first, second, third = (factories.product() for _ in range(3))
-    lifecycle.create(["tiny"])
+    factories.index(["tiny"])
 
     def run() -> None:
         try:

@@ -66,8 +66,6 @@ def ensure_first() -> bool:
 def _begin(encoders: Sequence[str | Mapping[str, Any]], metric: str) -> SearchIndex:
     with transaction.atomic(conf.settings.DATABASE):
         index: SearchIndex = _indexes().create(encoders=list(encoders), metric=metric, regions=conf.settings.REGIONS)
-        # Nobody sees the index without these: a fit that found fewer would be frozen on them.
-        changes.queue_sample(index, fit.PICTURES)
         # Products are listed once it is committed: what is saved from then on is folded for it, the rest is seen.
         refills.begin(index)
     logger.info("Index %s is building.", index)
@@ -80,14 +78,18 @@ def fill(index: SearchIndex, *, forced: bool = False) -> None:
     What is embedded already is recognised by its bytes; `forced` has it encoded again. Raises IndexStateError for a
     retired index.
     """
-    _expect(index, *SearchIndex.KEPT)
-    refills.begin(index, forced=forced)
+    with transaction.atomic(conf.settings.DATABASE):
+        _lock()
+        index.refresh_from_db(using=conf.settings.DATABASE)
+        _expect(index, *SearchIndex.KEPT)
+        refills.begin(index, forced=forced)
 
 
 def build(index: SearchIndex) -> None:
     """Build the HNSW index of a filled index and make it ready; waits for it. Raises IndexStateError."""
     _expect(index, State.BUILDING)
-    _catch_up(index)
+    if not refills.is_going_on(index):
+        _catch_up(index)
     if index.fitted_on is None or not _is_filled(index):
         raise IndexStateError(
             f"Index {index} is not filled yet: {progress.of(index).queued} products are queued for it. A worker or "
@@ -200,8 +202,11 @@ def retire(index: SearchIndex) -> None:
     fit.forget(index)
     while _delete_some(index):
         pass
-    _unqueue(index)
-    index.refresh_from_db(using=conf.settings.DATABASE)
+    with transaction.atomic(conf.settings.DATABASE):
+        _lock()
+        index.refresh_from_db(using=conf.settings.DATABASE)
+        if index.state == State.RETIRED:
+            _unqueue(index)
 
 
 def _delete_some(index: SearchIndex) -> bool:

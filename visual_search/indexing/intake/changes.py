@@ -87,37 +87,33 @@ def fold(*, limit: int = FOLDED_AT_ONCE) -> int:
     return folded
 
 
-def wanted(after: Any = None) -> list[Any]:
+def wanted(after: str | None = None) -> list[Any]:
     """Return the keys, in order, of the products that every index has to hold, of those past the key `after`.
 
     They are those that the shop lists, and those that are embedded in some index and hidden just now: they may be shown
     again without a save.
     """
-    # All at once, and not page by page: a catalog's queryset may be costly.
-    sql, parameters = _wanted()
+    sql, parameters = _listed()
+    sql = f"SELECT listed.key FROM ({sql}) listed(key) UNION SELECT product_id FROM {_table(ProductEmbedding)}"
+    # All that are left, and not a page of them: a catalog's queryset may be costly.
     if after is None:
         return _keys(f"{sql} ORDER BY 1", parameters)
-    return _keys(f"SELECT wanted.key FROM ({sql}) wanted(key) WHERE wanted.key > %s ORDER BY 1", [*parameters, after])
+    key = catalog.product_model()._meta.pk.db_type(connections[conf.settings.DATABASE])
+    sql = f"SELECT wanted.key FROM ({sql}) wanted(key) WHERE wanted.key > CAST(%s AS {key}) ORDER BY 1"
+    return _keys(sql, [*parameters, after])
 
 
-def queue(index: SearchIndex, products: Sequence[Any], *, forced: bool = False) -> int:
-    """Queue `products` (keys) for `index`, at bulk priority, in the caller's transaction; return the rows written.
+def queue(index: SearchIndex, products: Sequence[Any], *, forced: bool = False) -> None:
+    """Queue `products` (keys) for `index`, at bulk priority, in the caller's transaction.
 
     `forced` has unchanged pictures encoded again too.
     """
-    return _queue_some([index], products, priority=QueuedProduct.Priority.BULK, forced=forced)
+    _queue_some([index], products, priority=QueuedProduct.Priority.BULK, forced=forced)
 
 
 def is_empty() -> bool:
     """Return whether the shop lists no product."""
     return not catalog.current().products().using(conf.settings.DATABASE).order_by()[:1].exists()
-
-
-def queue_sample(index: SearchIndex, count: int) -> int:
-    """Queue `count` of the products that are `wanted`: those that the fit takes first of all."""
-    sql, parameters = _wanted()
-    sql = f"SELECT wanted.key FROM ({sql}) wanted(key) ORDER BY md5(wanted.key::text) LIMIT %s"
-    return _queue([index], _keys(sql, [*parameters, count]), priority=QueuedProduct.Priority.BULK)
 
 
 def queue_missing(index: SearchIndex) -> int:
@@ -142,15 +138,6 @@ def force(products: Sequence[Any]) -> int:
     """Queue `products` (keys) for every index that is kept, to be encoded again though unchanged; return the rows."""
     kept = list(SearchIndex.objects.using(conf.settings.DATABASE).kept())
     return _queue(kept, products, priority=QueuedProduct.Priority.SAVED, forced=True)
-
-
-def _wanted() -> tuple[str, Sequence[Any]]:
-    """Return SQL for the keys of the products that every index has to hold."""
-    sql, parameters = _listed()
-    return (
-        f"SELECT listed.key FROM ({sql}) listed(key) UNION SELECT product_id FROM {_table(ProductEmbedding)}",
-        parameters,
-    )
 
 
 def _missing(index: SearchIndex) -> tuple[str, Sequence[Any]]:

@@ -3,49 +3,65 @@
 from __future__ import annotations
 
 import time
+import uuid
 from typing import Any
 
 from django.db import connections, transaction
 from django.db.models.functions import Now
 
-from visual_search import catalog, conf
+from visual_search import conf
 from visual_search.indexing import locks
 from visual_search.indexing.intake import changes, nudge
 from visual_search.models import Refill, SearchIndex
 
 LOCK = "visual_search.refill"
 
-SECONDS = 1.0
-"""How long a piece takes: what is saved meanwhile waits for it."""
+SECONDS, SHARE, LONGEST = 1.0, 3, 10.0
+"""A piece takes so many seconds, or so many times as long as a catalog took to list its products, but not longer."""
 
-SHARE = 3
-"""Or so many times as long as listing the products took, where a catalog takes its time for it."""
+AGAIN_AFTER = 60.0
+"""Seconds after which products are listed again that could not be: what is saved meanwhile needn't wait for it."""
+
+_not_before = 0.0
 
 
 def begin(index: SearchIndex, *, forced: bool = False) -> None:
     """Have workers queue every product for `index`, from the first one on, though they are at it already.
 
-    `forced` has unchanged pictures encoded again too; so does a refill that was begun with it, and isn't done.
+    `forced` has unchanged pictures encoded again too; so does one that was begun with it before, and isn't done.
     """
     with connections[conf.settings.DATABASE].cursor() as cursor:
-        table = Refill._meta.db_table
         cursor.execute(
             f"""
-            INSERT INTO {table} AS refill (index_id, forced) VALUES (%s, %s)
-            ON CONFLICT (index_id) DO UPDATE SET
-                after = NULL, remaining = NULL, forced = refill.forced OR excluded.forced, moved_at = now()
+            INSERT INTO {Refill._meta.db_table} AS refill (index_id, token, forced) VALUES (%s, %s, %s)
+            ON CONFLICT (index_id) DO UPDATE SET token = excluded.token, after = NULL, remaining = NULL,
+                forced = refill.forced OR excluded.forced, moved_at = now()
             """,
-            [index.pk, forced],
+            [index.pk, uuid.uuid4(), forced],
         )
     nudge.after_commit(using=conf.settings.DATABASE)
 
 
 def go_on() -> bool:
-    """Queue products for about a second, for one index that wants them; return whether that led any further."""
-    for key in _refills().filter(index__state__in=SearchIndex.KEPT).order_by("index").values_list("index", flat=True):
+    """Queue products for a second or some, for the index that has waited longest; return whether that led any further.
+
+    Raises what the catalog raises where it can't list its products, and not again for AGAIN_AFTER.
+    """
+    global _not_before
+    if time.monotonic() < _not_before:
+        return False
+    waiting = _refills().filter(index__state__in=SearchIndex.KEPT).order_by("moved_at", "index_id")
+    for key in waiting.values_list("index_id", flat=True):
         with locks.alone(LOCK, key) as alone:
-            if alone and (refill := _refills().filter(index=key).select_related("index").first()) and _go_on(refill):
-                return True
+            refill = _refills().filter(index=key).select_related("index").first() if alone else None
+            try:
+                if refill is not None and _go_on(refill):
+                    return True
+            except Exception:
+                # Without the database nothing is the catalog's fault.
+                if connections[conf.settings.DATABASE].is_usable():
+                    _not_before = time.monotonic() + AGAIN_AFTER
+                raise
     return False
 
 
@@ -61,9 +77,9 @@ def drop(index: SearchIndex) -> None:
 
 def _go_on(refill: Refill) -> bool:
     started = time.monotonic()
-    key = catalog.product_model()._meta.pk
-    products = changes.wanted(None if refill.after is None else key.to_python(refill.after))
-    until = time.monotonic() + max(SECONDS, SHARE * (time.monotonic() - started))
+    products = changes.wanted(refill.after)
+    listed = time.monotonic()
+    until = listed + min(max(SECONDS, SHARE * (listed - started)), LONGEST)
     for start in range(0, max(len(products), 1), changes.QUEUED_AT_ONCE):
         end = start + changes.QUEUED_AT_ONCE
         if not _queue_page(refill, products[start:end], remaining=max(len(products) - end, 0)):
@@ -74,15 +90,13 @@ def _go_on(refill: Refill) -> bool:
 
 
 def _queue_page(refill: Refill, page: list[Any], *, remaining: int) -> bool:
-    """Queue `page` and note it, in one transaction; return False where somebody began anew, or gave the index up."""
+    """Queue `page` and note it, in one transaction; return False where it has begun anew, or somebody is about to."""
     with transaction.atomic(conf.settings.DATABASE):
-        ours = _refills().filter(pk=refill.pk, after=refill.after, forced=refill.forced).select_for_update()
-        if not ours.exists():
+        if not _refills().filter(pk=refill.pk, token=refill.token).select_for_update(skip_locked=True).exists():
             return False
         changes.queue(refill.index, page, forced=refill.forced)
         if remaining:
-            refill.after = str(page[-1])
-            _refills().filter(pk=refill.pk).update(after=refill.after, remaining=remaining, moved_at=Now())
+            _refills().filter(pk=refill.pk).update(after=str(page[-1]), remaining=remaining, moved_at=Now())
         else:
             drop(refill.index)
             # Each nudge is a task that calls the next one: with the one at the beginning, two of them share the work.

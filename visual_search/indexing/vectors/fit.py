@@ -39,7 +39,9 @@ def run(deadline: float) -> bool:
     anything to do.
     """
     failures: list[Exception] = []
-    for index in _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None).order_by("id"):
+    # Not before all products are queued: a sample of those that came first would be frozen.
+    unfitted = _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None, refill=None)
+    for index in unfitted.order_by("id"):
         try:
             if _run(index, deadline):
                 return True

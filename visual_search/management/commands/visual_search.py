@@ -67,7 +67,7 @@ class Command(BaseCommand):
         if not kept:
             raise CommandError("Every index is retired: create one with `manage.py visual_search index create`.")
         for index in kept:
-            refills.begin(index)
+            lifecycle.fill(index)
         state = filling.until_empty(self.stdout, kept[-1])
         if state.failed:
             self.stderr.write(f"{state.failed} pictures failed, the last one because: {state.last_error}")
@@ -118,7 +118,8 @@ class Command(BaseCommand):
             self.stdout.write("Another sweep is running.")
             return
         self.stdout.write(
-            f"{found.due} products due, {found.changes} changes to fold, {found.expired} leases had run out."
+            f"{found.due} products due, {found.changes} changes to fold, {found.refills} indexes to fill, "
+            f"{found.expired} leases had run out."
         )
 
     def reconcile(self, *, deep: bool, **options: Any) -> None:

@@ -32,19 +32,25 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if folder == ("zshop",) else None
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what one shop will do for; tell xdist what stays together.
 
-    That is a module's tests, and all that start processes or talk to a broker.
+    That is a module's tests, and all that start workers or kill what other tests use: those come first, since they take
+    longest. Before xdist looks, which it does once.
     """
     if OF_THE_UUID_SHOP:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("one_shop")])
         items[:] = [item for item in items if not item.get_closest_marker("one_shop")]
-    for item in items:
-        alone = hasattr(item.module, "processes") or item.path.parent.name in ALONE  # type: ignore[attr-defined]
-        alone = alone or any(item.get_closest_marker(name) for name in ("browser", "install", "worker"))
+    together = {item: _is_alone(item) for item in items}
+    for item, alone in together.items():
         item.add_marker(pytest.mark.xdist_group("alone" if alone else str(item.path)))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not together[item])
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    return item.path.parent.name in ALONE or any(item.get_closest_marker(name) for name in ("install", "worker"))
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,13 @@ def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[mode
         yield index, keys
         with connection.cursor() as cursor:
             hnsw.drop(index.pk)
-            for table in (models.ProductEmbedding, models.QueuedProduct, models.ProductChange, models.SearchIndex):
+            for table in (
+                models.ProductEmbedding,
+                models.QueuedProduct,
+                models.ProductChange,
+                models.Refill,
+                models.SearchIndex,
+            ):
                 cursor.execute(f"DELETE FROM {table._meta.db_table}")
             cursor.execute(f"DELETE FROM {model._meta.db_table}")
         connection.close()

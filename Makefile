@@ -16,8 +16,8 @@ demo: $(VENV)/.demo ## Run the example shop on http://127.0.0.1:8000/ (CATALOG=f
 	@exec $(BIN)/python manage.py demo $(if $(CATALOG),--catalog "$(CATALOG)") $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/.test ## Run every test that can run on this machine
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --ds=tests.settings_uuid
+	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder --ds=tests.settings_uuid
 
 faults: $(VENV)/.test ## Kill, freeze and starve all that indexing stands on, and count what it survives (some 20 minutes)
 	FAULTS=1 $(BIN)/python -m pytest tests/faults

@@ -32,25 +32,25 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if folder == ("zshop",) else None
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what one shop will do for; tell xdist what stays together.
-
-    That is a module's tests, and all that start workers or kill what other tests use: those come first, since they take
-    longest. Before xdist looks, which it does once.
-    """
+    """Leave out what one shop will do for; begin with what takes longest."""
     if OF_THE_UUID_SHOP:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("one_shop")])
         items[:] = [item for item in items if not item.get_closest_marker("one_shop")]
-    together = {item: _is_alone(item) for item in items}
-    for item, alone in together.items():
-        item.add_marker(pytest.mark.xdist_group("alone" if alone else str(item.path)))
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not together[item])
+        items.sort(key=lambda item: item.path.parent.name not in ALONE)
 
 
-def _is_alone(item: pytest.Item) -> bool:
-    return item.path.parent.name in ALONE or any(item.get_closest_marker(name) for name in ("install", "worker"))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a module's tests in one process, and all of the folders that are `ALONE`."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "alone" if Path(path).parent.name in ALONE else path
+
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -171,7 +171,9 @@ def reindexed(files: Sequence[Path]) -> tuple[float, float, float]:
     from visual_search.models import ProductEmbedding
 
     few = files[:FULL]
-    full = embedded(few, settings.ENCODERS)[1] / len(few)
+    index, took = embedded(few, settings.ENCODERS)
+    assert ProductEmbedding.objects.filter(index=index, state="ready").count() == len(few), "not all were embedded"
+    full = took / len(few)
     index, _ = embedded(files, ["tiny"])
     work()
     ready = ProductEmbedding.objects.filter(index=index, state="ready").order_by("pk").values_list("pk", "updated_at")
@@ -196,12 +198,13 @@ def embedded(files: Sequence[Path], encoders: Sequence[Any]) -> tuple[Any, float
     """Return an index of a catalogue that shows `files`, each picture once embedded, and the seconds that it took."""
     from visual_search.indexing import worker
     from visual_search.indexing.generations import lifecycle
+    from visual_search.indexing.intake import refills
     from visual_search.models import QueuedProduct
 
     catalogue(len(files), files)
     started = time.perf_counter()
     index = lifecycle.create(list(encoders))
-    while QueuedProduct.objects.exists():
+    while refills.is_going_on(index) or QueuedProduct.objects.exists():
         worker.step()
     return index, time.perf_counter() - started
 

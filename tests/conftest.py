@@ -12,7 +12,7 @@ from django.db import connections
 
 from tests import factories
 from visual_search.indexing.generations import lifecycle, progress
-from visual_search.indexing.intake import refills
+from visual_search.indexing.intake import nudge, refills
 from visual_search.retrieval import live
 
 OF_THE_UUID_SHOP = django_settings.VISUAL_SEARCH["PRODUCT_MODEL"] == "zshop.Article"
@@ -21,7 +21,7 @@ BOTH_SHOPS = ("indexing", "retrieval", "zshop")
 
 
 ALONE = ("faults", "visibility")
-"""Folders of tests that other ones beside them, on the same brokers and cores, would disturb."""
+"""Folders of tests that would disturb each other, on the same brokers."""
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -41,8 +41,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: item.path.parent.name not in ALONE)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a module's tests in one process, and all of the folders that are `ALONE`."""
+    """Keep a module's tests in one process, and those of the folders that are `ALONE` in one for all."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):
@@ -75,6 +76,7 @@ def _count_products_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def _nothing_kept_from_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     live.keep(None)
     monkeypatch.setattr(refills, "_not_before", 0.0)
+    monkeypatch.setattr(nudge, "_closed_from", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from django.utils import translation
 
 from tests import factories, sessions
 from visual_search import catalog
-from visual_search.indexing.intake import refills
+from visual_search.indexing.intake import changes, refills
 from visual_search.models import ProductEmbedding, QueuedProduct, Refill, SearchIndex
 
 pytestmark = pytest.mark.django_db
@@ -104,14 +104,22 @@ def locking_all() -> Iterator[None]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_queue__waits_for_no_product(address: str, staff: Callable[..., Client]) -> None:
+def test_queue__lists_and_waits_for_no_product(
+    address: str, staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(after: str | None = None) -> list[Any]:
+        raise AssertionError("nobody waits for that")
+
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     product = factories.product()
     index: Any = factories.embed()
     client = staff("reindex")
 
     with sessions.within(locking_all()), connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '2s'")
-        assert client.post(address).status_code == 302
+        with monkeypatch.context() as patch:
+            patch.setattr(changes, "wanted", fail)
+            assert client.post(address).status_code == 302
         cursor.execute("RESET lock_timeout")
 
     assert queued() == []

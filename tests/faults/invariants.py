@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from visual_search import catalog
 from visual_search.indexing.generations import progress
 from visual_search.indexing.intake import queue
-from visual_search.models import FitSample, ProductChange, ProductEmbedding, QueuedProduct, SearchIndex
+from visual_search.models import FitSample, ProductChange, ProductEmbedding, QueuedProduct, Refill, SearchIndex
 
 
 def check(*, waiting: bool = False) -> None:
@@ -27,6 +27,7 @@ def check(*, waiting: bool = False) -> None:
     rows = list(ProductEmbedding.objects.defer(None))
     if not waiting:
         assert (queued, changed) == (set(), set()), "something is queued"
+        assert not Refill.objects.exists(), "something is to be queued"
     for index in indexes:
         mine = [row for row in rows if row.index_id == index.pk]
         left = changed | {product for number, product in queued if number == index.pk}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +19,6 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from visual_search import conf
 from visual_search.admin import pages, workers
-from visual_search.exceptions import IndexStateError
 from visual_search.indexing.generations import activity, lifecycle, progress
 from visual_search.models import SearchIndex
 
@@ -115,13 +113,7 @@ def _queue(request: HttpRequest, *, encode_again: bool) -> None:
     if not lifecycle.ensure_first():
         messages.error(request, _("Every index is retired, so none wants products. Create one first."))
         return
-    kept = list(SearchIndex.objects.using(conf.settings.DATABASE).kept())
-    filled = []
-    for index in kept:
-        # Not one that somebody retires meanwhile.
-        with suppress(IndexStateError):
-            lifecycle.fill(index, forced=encode_again)
-            filled.append(index)
+    filled = lifecycle.fill_kept(forced=encode_again)
     message = _("Queued every product, unchanged pictures too.") if encode_again else _("Queued every product.")
     pages.log(request, filled, message=message)
     said = ngettext(

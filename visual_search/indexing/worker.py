@@ -61,7 +61,7 @@ def step(deadline: float = float("inf")) -> bool:
         refilled = refills.go_on()
     except Exception as error:
         # A catalog's own query, say. Where it is the database that is gone, the next statement says so.
-        logger.warning("The products could not be listed, to be queued: %s", error, exc_info=True)
+        logger.warning("All products are to be queued, and that failed: %s", error, exc_info=True)
         failures.append(error)
     try:
         if fit.run(deadline):
@@ -72,6 +72,9 @@ def step(deadline: float = float("inf")) -> bool:
         failures.append(error)
     claims = queue.claim(_claimed_at_once)
     started = time.monotonic()
+    if refilled:
+        # What is saved doesn't wait for the refill's end, however little of the task's time that leaves.
+        deadline = max(deadline, started + refills.SECONDS)
     finished = 0
     if claims:
         with leases.renewed(claims):

@@ -44,6 +44,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "error",
+                    models.TextField(
+                        blank=True, db_default="", help_text="Why the products can't be listed.", verbose_name="error"
+                    ),
+                ),
+                (
                     "moved_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="moved"),
                 ),

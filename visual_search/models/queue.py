@@ -68,6 +68,7 @@ class Refill(models.Model):
         _("remaining"), null=True, help_text=_("Products to come; unknown before the first look.")
     )
     forced = models.BooleanField(_("forced"), default=False, help_text=_("Encode unchanged pictures too."))
+    error = models.TextField(_("error"), blank=True, db_default="", help_text=_("Why the products can't be listed."))
     moved_at = models.DateTimeField(_("moved"), db_default=Now())
 
     class Meta:

@@ -248,8 +248,9 @@ def test_worker__embeds_what_is_saved_though_products_can_not_be_listed(
 
     def fail(after: str | None = None) -> list[Any]:
         asked.append(True)
-        raise ZeroDivisionError
+        raise ZeroDivisionError("by a catalog")
 
+    wanted = changes.wanted
     monkeypatch.setattr(changes, "wanted", fail)
     for _ in range(2):
         saved = factories.product()
@@ -257,11 +258,18 @@ def test_worker__embeds_what_is_saved_though_products_can_not_be_listed(
         assert models.ProductEmbedding.objects.filter(product=saved, state="ready").exists()
 
     assert len(asked) == 1, "it is left in peace for a while"
-    assert "The products could not be listed" in caplog.text
+    assert "All products are to be queued, and that failed" in caplog.text
     assert refills.is_going_on(index)
+    assert progress.of(index).last_error == "ZeroDivisionError: by a catalog"
+    assert activity.activity(rate=0) == activity.Activity.PAUSED
     monkeypatch.setattr(refills, "_not_before", 0.0)
     with pytest.raises(ZeroDivisionError):
         factories.embed()
+    monkeypatch.setattr(refills, "_not_before", 0.0)
+    monkeypatch.setattr(changes, "wanted", wanted)
+    factories.embed()
+    assert progress.of(index).last_error == ""
+    assert activity.activity(rate=0) == activity.Activity.IDLE
 
 
 @contextmanager
@@ -317,7 +325,10 @@ def test_go_on__one_process_at_a_time() -> None:
         assert not refills.go_on()
         assert activity.activity(rate=0) == activity.Activity.WORKING
         assert queued() == []
-    assert refills.go_on()
+        # Its machine may be cut off.
+        models.Refill.objects.update(moved_at=F("moved_at") - 2 * refills.STUCK)
+        assert refills.go_on()
+    assert len(queued()) == 3
 
 
 @contextmanager

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from django.db import connection, transaction
 from PIL import Image
 
-from tests import factories, processes
-from visual_search import exceptions, models
-from visual_search.encoders import base, parts, tiny
+from tests import factories, processes, sessions
+from visual_search import catalog, exceptions, models
+from visual_search.encoders import base, joined, parts, tiny
+from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.vectors import arrays, fit
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +145,53 @@ def test_fit__keeps_out_of_the_way_of_a_shop_that_deletes_products() -> None:
         first.delete()
 
     assert list(models.FitSample.objects.values_list("product_id", flat=True)) == [third.pk]
+
+
+@pytest.mark.parametrize("then", [[lifecycle.cancel], [lifecycle.cancel, lifecycle.resume]])
+def test_fit__of_an_index_that_is_given_up_while_its_encoder_is_loaded(
+    then: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        factories.product()
+    index = factories.index()
+    load = joined.load
+
+    def meanwhile(*arguments: Any, **options: Any) -> joined.Joined:
+        for step in then:
+            step(models.SearchIndex.objects.get(pk=index.pk))
+        return load(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(joined, "load", meanwhile)
+        fit.run(float("inf"))
+    index.refresh_from_db()
+    assert index.fitted_on is None
+
+    if lifecycle.resume not in then:
+        lifecycle.resume(index)
+    factories.embed()
+    index.refresh_from_db()
+    assert index.fitted_on == 3
+
+
+@contextmanager
+def locking_all() -> Iterator[None]:
+    with transaction.atomic():
+        list(catalog.product_model()._default_manager.select_for_update())
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fit__waits_where_the_shop_holds_all_its_products() -> None:
+    for _ in range(3):
+        factories.product()
+    models.ProductChange.objects.all().delete()
+    with sessions.within(locking_all()):
+        index = factories.index()
+        assert models.ProductChange.objects.count() == 3
+        factories.embed()
+        index.refresh_from_db()
+        assert index.fitted_on is None
+    factories.embed()
+    index.refresh_from_db()
+    assert index.fitted_on == 3

@@ -35,15 +35,20 @@ def activity(*, rate: float) -> Activity:
     with connections[conf.settings.DATABASE].cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT count(*), count(*) FILTER (WHERE queue.lease_until > now()),
+            SELECT count(*) + (SELECT count(*) FROM {Refill._meta.db_table} refill
+                    JOIN {SearchIndex._meta.db_table} index ON index.id = refill.index_id
+                    WHERE index.state = ANY(%(kept)s)),
+                count(*) FILTER (WHERE queue.lease_until > now()),
                 extract(epoch FROM now() - least(
                     min(greatest(queue.queued_at, queue.not_before))
                         FILTER (WHERE queue.not_before IS NULL OR queue.not_before <= now()),
                     (SELECT min(created_at) FROM {ProductChange._meta.db_table}),
                     (SELECT min(refill.moved_at) FROM {Refill._meta.db_table} refill
                         JOIN {SearchIndex._meta.db_table} index ON index.id = refill.index_id
-                        WHERE index.state = ANY(%(kept)s)),
-                    (SELECT min(created_at) FROM {SearchIndex._meta.db_table} WHERE state = 'building')))
+                        WHERE index.state = ANY(%(kept)s) AND refill.error = ''),
+                    (SELECT min(created_at) FROM {SearchIndex._meta.db_table} index WHERE state = 'building'
+                        AND NOT EXISTS (SELECT FROM {Refill._meta.db_table}
+                            WHERE index_id = index.id AND error <> ''))))
             FROM {QueuedProduct._meta.db_table} queue JOIN {SearchIndex._meta.db_table} index
             ON index.id = queue.index_id WHERE index.state = ANY(%(kept)s)
             """,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.db import connections, transaction
@@ -83,6 +84,17 @@ def fill(index: SearchIndex, *, forced: bool = False) -> None:
         index.refresh_from_db(using=conf.settings.DATABASE)
         _expect(index, *SearchIndex.KEPT)
         refills.begin(index, forced=forced)
+
+
+def fill_kept(*, forced: bool = False) -> list[SearchIndex]:
+    """`fill` every index that is kept, the oldest first; return them."""
+    filled = []
+    for index in _indexes().kept().order_by("id"):
+        # Not one that somebody retires meanwhile.
+        with suppress(IndexStateError):
+            fill(index, forced=forced)
+            filled.append(index)
+    return filled
 
 
 def build(index: SearchIndex) -> None:

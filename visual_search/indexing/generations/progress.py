@@ -90,11 +90,12 @@ def of(index: SearchIndex) -> Progress:
                 (SELECT error_message FROM {ProductEmbedding._meta.db_table}
                     WHERE index_id = %(index)s AND region = '{{}}' AND state = 'failed'
                     ORDER BY updated_at DESC LIMIT 1),
-                (SELECT count(*) FROM {FitSample._meta.db_table} WHERE index_id = %(index)s)
+                (SELECT count(*) FROM {FitSample._meta.db_table} WHERE index_id = %(index)s),
+                (SELECT error FROM {Refill._meta.db_table} WHERE index_id = %(index)s)
             """,
             {"index": index.pk, "recent": RECENT_SECONDS, "least": LEAST_SECONDS, "all": listed},
         )
-        queued, to_queue, pictures, failed, rate, last_error, sampled = cursor.fetchone()
+        queued, to_queue, pictures, failed, rate, last_error, sampled, unlisted = cursor.fetchone()
     if to_queue is not None:
         # Some of them wait already, for another reason.
         queued = max(queued, min(queued + to_queue, listed))
@@ -104,7 +105,7 @@ def of(index: SearchIndex) -> Progress:
         ready=pictures - failed,
         failed=failed,
         rate=float(rate or 0),
-        last_error=last_error or "",
+        last_error=unlisted or last_error or "",
         sampled=sampled,
     )
 

@@ -106,7 +106,7 @@ def wanted(after: str | None = None) -> list[Any]:
 def queue(index: SearchIndex, products: Sequence[Any], *, forced: bool = False) -> None:
     """Queue `products` (keys) for `index`, at bulk priority, in the caller's transaction.
 
-    `forced` has unchanged pictures encoded again too.
+    `forced` has unchanged pictures encoded again too, but for products that the shop has locked just now.
     """
     _queue_some([index], products, priority=QueuedProduct.Priority.BULK, forced=forced)
 

@@ -18,7 +18,16 @@ from visual_search.indexing import locks, memory
 from visual_search.indexing.intake import queue
 from visual_search.indexing.sources import pictures
 from visual_search.indexing.vectors import encoding, projection
-from visual_search.models import FitSample, IndexArrays, PhotoMean, ProductEmbedding, QueuedProduct, SearchIndex
+from visual_search.models import (
+    FitSample,
+    IndexArrays,
+    PhotoMean,
+    ProductChange,
+    ProductEmbedding,
+    QueuedProduct,
+    Refill,
+    SearchIndex,
+)
 
 PICTURES = 5_000
 """Pictures that are enough: the mean and 256 axes of more don't differ measurably."""
@@ -39,9 +48,7 @@ def run(deadline: float) -> bool:
     anything to do.
     """
     failures: list[Exception] = []
-    # Not before all products are queued: a sample of those that came first would be frozen.
-    unfitted = _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None, refill=None)
-    for index in unfitted.order_by("id"):
+    for index in _unfitted().order_by("id"):
         try:
             if _run(index, deadline):
                 return True
@@ -66,9 +73,17 @@ def _run(index: SearchIndex, deadline: float) -> bool:
             break
         if time.monotonic() >= deadline:
             return True
+    if not _count(index) and (_candidates(index) or _changes_wait()):
+        # The shop holds them all just now, or has only begun to list them.
+        return False
     frozen = _freeze(index, encoder)
     memory.trim()
     return frozen
+
+
+def _unfitted() -> Any:
+    # Not before all products are queued: a sample of those that came first would be frozen.
+    return _indexes().filter(state=SearchIndex.State.BUILDING, fitted_on=None, refill=None)
 
 
 def outgrown(index: SearchIndex) -> bool:
@@ -106,6 +121,9 @@ def _candidates(index: SearchIndex) -> list[list[Any]]:
             WHERE index_id = %s AND attempts < %s AND NOT EXISTS (
                 SELECT 1 FROM {FitSample._meta.db_table} sample
                 WHERE sample.index_id = queue.index_id AND sample.product_id = queue.product_id)
+            -- It may have been given up, and resumed, while the encoder was loaded.
+            AND EXISTS (SELECT 1 FROM {SearchIndex._meta.db_table} WHERE id = queue.index_id AND state = 'building')
+            AND NOT EXISTS (SELECT 1 FROM {Refill._meta.db_table} WHERE index_id = queue.index_id)
             ORDER BY md5(product_id::text) LIMIT %s
             """,
             [index.pk, queue.MOST_ATTEMPTS, PICTURES],
@@ -114,6 +132,10 @@ def _candidates(index: SearchIndex) -> list[list[Any]]:
     first = [key for key, attempts in rows if not attempts]
     batches = [first[start : start + SAMPLED_AT_ONCE] for start in range(0, len(first), SAMPLED_AT_ONCE)]
     return batches + [[key] for key, attempts in rows if attempts]
+
+
+def _changes_wait() -> bool:
+    return ProductChange.objects.using(conf.settings.DATABASE).exists()
 
 
 def _sample_counted(index: SearchIndex, encoder: joined.Joined, keys: Sequence[Any]) -> None:
@@ -190,7 +212,7 @@ def _freeze(index: SearchIndex, encoder: joined.Joined) -> bool:
     with transaction.atomic(conf.settings.DATABASE):
         if not _locked(index):
             return False
-        if not _indexes().filter(pk=index.pk, fitted_on=None).exists():
+        if not _unfitted().filter(pk=index.pk).exists():
             return True
         features = [_unpack(sample.features)[1] for sample in _samples(index).filter(pictures__gt=0).iterator(200)]
         every = np.vstack([*features, np.zeros((0, encoder.dimensions), np.float32)])

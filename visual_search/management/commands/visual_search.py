@@ -60,14 +60,12 @@ class Command(BaseCommand):
 
     def sync(self, *, strict: bool, **options: Any) -> None:
         lifecycle.ensure_first()
-        kept = list(self._indexes().kept().order_by("id"))
+        kept = lifecycle.fill_kept()
         if not kept and not self._indexes().exists():
             self.stdout.write("The shop lists no products yet: the first index is made for the first of them.")
             return
         if not kept:
             raise CommandError("Every index is retired: create one with `manage.py visual_search index create`.")
-        for index in kept:
-            lifecycle.fill(index)
         state = filling.until_empty(self.stdout, kept[-1])
         if state.failed:
             self.stderr.write(f"{state.failed} pictures failed, the last one because: {state.last_error}")

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+
+from visual_search import catalog
 
 
 @contextmanager
@@ -31,3 +33,11 @@ def within(block: AbstractContextManager[Any]) -> Iterator[threading.Event]:
     finally:
         done.set()
         thread.join()
+
+
+@contextmanager
+def locking_all() -> Iterator[None]:
+    """Lock every product in a transaction, as a shop that is closing its books."""
+    with transaction.atomic():
+        list(catalog.product_model()._default_manager.select_for_update())
+        yield

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import connection, transaction
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
 from tests import factories, sessions
-from visual_search import catalog
 from visual_search.indexing.intake import changes, refills
 from visual_search.models import ProductEmbedding, QueuedProduct, Refill, SearchIndex
 
@@ -95,14 +93,6 @@ def test_queue__encodes_unchanged_pictures_again_when_asked(address: str, staff:
     assert LogEntry.objects.first().get_change_message() == "Queued every product, unchanged pictures too."
 
 
-@contextmanager
-def locking_all() -> Iterator[None]:
-    """Lock every product, as a shop that is closing its books."""
-    with transaction.atomic():
-        list(catalog.product_model()._default_manager.select_for_update())
-        yield
-
-
 @pytest.mark.django_db(transaction=True)
 def test_queue__lists_and_waits_for_no_product(
     address: str, staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
@@ -115,7 +105,7 @@ def test_queue__lists_and_waits_for_no_product(
     index: Any = factories.embed()
     client = staff("reindex")
 
-    with sessions.within(locking_all()), connection.cursor() as cursor:
+    with sessions.within(sessions.locking_all()), connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '2s'")
         with monkeypatch.context() as patch:
             patch.setattr(changes, "wanted", fail)

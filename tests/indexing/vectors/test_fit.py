@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from django.db import connection, transaction
 from PIL import Image
 
 from tests import factories, processes, sessions
-from visual_search import catalog, exceptions, models
+from visual_search import exceptions, models
 from visual_search.encoders import base, joined, parts, tiny
 from visual_search.indexing.generations import lifecycle
 from visual_search.indexing.vectors import arrays, fit
@@ -174,19 +173,12 @@ def test_fit__of_an_index_that_is_given_up_while_its_encoder_is_loaded(
     assert index.fitted_on == 3
 
 
-@contextmanager
-def locking_all() -> Iterator[None]:
-    with transaction.atomic():
-        list(catalog.product_model()._default_manager.select_for_update())
-        yield
-
-
 @pytest.mark.django_db(transaction=True)
 def test_fit__waits_where_the_shop_holds_all_its_products() -> None:
     for _ in range(3):
         factories.product()
     models.ProductChange.objects.all().delete()
-    with sessions.within(locking_all()):
+    with sessions.within(sessions.locking_all()):
         index = factories.index()
         assert models.ProductChange.objects.count() == 3
         factories.embed()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from tests import factories
 from visual_search import catalog, exceptions, models
@@ -14,6 +15,15 @@ from visual_search.indexing.generations import lifecycle
 from visual_search.insight import evaluation, searchers, tasks
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def _keys_from_one(db: None) -> None:
+    """Have the keys that simulated photos are drawn by not depend on which tests ran before."""
+    product = catalog.product_model()
+    with connection.cursor() as cursor:
+        for model in (product, product._meta.get_field("images").related_model):
+            cursor.execute(f"ALTER TABLE {model._meta.db_table} ALTER COLUMN id RESTART WITH 1")
 
 
 @pytest.fixture
@@ -138,6 +148,7 @@ def test_of_recipes__search_the_products_of_the_photos_first(shop: Any, tmp_path
         assert report.as_json()["left_out"] == left_out
 
 
+@pytest.mark.usefixtures("_keys_from_one")
 def test_of_recipes__agree_with_an_index_of_the_same_encoders(shop: Any) -> None:
     report = evaluation.of_recipes(
         [{"name": "one", "encoders": ["tiny"]}, {"name": "twice", "encoders": ["tiny", "tiny"]}], sample=24
@@ -148,8 +159,8 @@ def test_of_recipes__agree_with_an_index_of_the_same_encoders(shop: Any) -> None
     for task, measured in index.columns[0].tasks.items():
         assert one.tasks[task].figures == pytest.approx(twice.tasks[task].figures) or one.tasks[task].questions == 24
         for name, figure in measured.figures.items():
-            # Half precision may swap two neighbours, which is one question of 24.
-            assert one.tasks[task].figures[name].value == pytest.approx(figure.value, abs=1 / 24 + 0.001)
+            # Half precision may swap two neighbours.
+            assert one.tasks[task].figures[name].value == pytest.approx(figure.value, abs=0.03)
     assert models.SearchIndex.objects.count() == 1
 
 
